@@ -1,0 +1,1 @@
+//! The composition root: puts store, providers, engine and listeners together, runs, drains and reloads them.

@@ -1,0 +1,1 @@
+//! A typed thick client of the client API.

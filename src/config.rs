@@ -1,0 +1,1 @@
+//! Reads configuration into domain values and each module's plain settings.

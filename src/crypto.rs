@@ -1,0 +1,1 @@
+//! Keys, seals, hashes and certificates: everything cryptographic that is not TLS itself.

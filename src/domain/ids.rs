@@ -1,0 +1,28 @@
+//! Identifiers that are not secret. Mixing two kinds is a compile error.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(/** One login: UUIDv7. */ LoginId);
+id!(/** One session: UUIDv7. */ SessionId);
+id!(/** One grant: UUIDv7. */ GrantId);
+id!(/** One process that serves: UUIDv4, drawn at each start. */ NodeId);
+id!(/** Drawn by the caller of a transition and written with it: after an unknown commit outcome, a row that
+        carries the caller's own attempt says that the caller won. UUIDv4. */ Attempt);

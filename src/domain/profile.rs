@@ -1,0 +1,159 @@
+//! What is particular to a kind of provider, as data.
+//!
+//! No code asks "is this PSC?": it reads a field here. A new kind of provider is a new constant.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The name of a profile, as configuration writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfileName {
+    /// Pro Santé Connect.
+    Psc,
+    /// Keycloak as it comes.
+    Keycloak,
+    /// The letter of CIBA Core 1.0.
+    Generic,
+}
+
+impl ProfileName {
+    /// The data behind the name.
+    #[must_use]
+    pub const fn profile(self) -> &'static Profile {
+        match self {
+            Self::Psc => &PSC,
+            Self::Keycloak => &KEYCLOAK,
+            Self::Generic => &GENERIC,
+        }
+    }
+
+    /// As configuration writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Psc => "psc",
+            Self::Keycloak => "keycloak",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// How a login hint is normalised and checked before anything is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HintRule {
+    /// Passes as it is (trimmed).
+    Verbatim,
+    /// French national identifiers: see [`super::hint`].
+    FrenchNationalId,
+}
+
+/// Which texts a provider takes as `binding_message`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindingRule {
+    /// Exactly two digits (PSC; ANS's proxy API).
+    TwoDigits,
+    /// `^[a-zA-Z0-9-._+/!?#]{1,50}$` (Keycloak).
+    KeycloakPlainText,
+}
+
+impl BindingRule {
+    /// Whether the provider will take `text`.
+    #[must_use]
+    pub fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::TwoDigits => text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()),
+            Self::KeycloakPlainText => {
+                (1..=50).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._+/!?#".contains(&b))
+            }
+        }
+    }
+}
+
+/// How the answer's claims become a [`super::subject::Subject`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubjectRule {
+    /// PSC userinfo: `SubjectNameID`, `SubjectRefPro.exercices[].activities[]` (`psc.md` §3.5).
+    Psc,
+    /// OpenID Connect Core §5.1 standard claims only.
+    Standard,
+}
+
+/// Quirks of one kind of provider.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// As configuration writes it.
+    pub name: ProfileName,
+    /// How hints are normalised.
+    pub hint_rule: HintRule,
+    /// What `binding_message` may be; the server-drawn one is always two digits.
+    pub binding_rule: BindingRule,
+    /// Claims of the ID token whose first present one must equal the hint. Empty: no identity check.
+    pub identity_claims: &'static [&'static str],
+    /// Time-out of one token poll. CIBA §10.1 wants 30 s and more where the provider may long-poll.
+    pub poll_timeout: Duration,
+    /// Added to the interval: Keycloak counts it from the arrival of the previous poll.
+    pub poll_margin: Duration,
+    /// Time-out of the backchannel authentication request.
+    pub start_timeout: Duration,
+    /// The form parameter that carries a login's channel, where the provider has one.
+    pub channel_parameter: Option<&'static str>,
+    /// `invalid_request` descriptions of the backchannel endpoint that mean "nobody by that hint".
+    pub unknown_person_descriptions: &'static [&'static str],
+    /// How claims become the subject.
+    pub subject_rule: SubjectRule,
+    /// The claim that says how the person authenticated (`CARD`, `MOBILE`).
+    pub authenticated_by_claim: Option<&'static str>,
+    /// Whether `acr_values_supported` of the metadata means anything (PSC's does not).
+    pub trusts_advertised_acr: bool,
+}
+
+/// Pro Santé Connect, a customised Keycloak (`psc.md` §1–3).
+static PSC: Profile = Profile {
+    name: ProfileName::Psc,
+    hint_rule: HintRule::FrenchNationalId,
+    binding_rule: BindingRule::TwoDigits,
+    identity_claims: &["SubjectNameID", "preferred_username"],
+    poll_timeout: Duration::from_secs(8),
+    poll_margin: Duration::from_millis(250),
+    start_timeout: Duration::from_secs(20),
+    channel_parameter: Some("channel"),
+    unknown_person_descriptions: &["invalid user", "invalid_user"],
+    subject_rule: SubjectRule::Psc,
+    authenticated_by_claim: Some("authMode"),
+    trusts_advertised_acr: false,
+};
+
+/// Keycloak as it comes (`ciba.md` §4.2).
+static KEYCLOAK: Profile = Profile {
+    name: ProfileName::Keycloak,
+    hint_rule: HintRule::Verbatim,
+    binding_rule: BindingRule::KeycloakPlainText,
+    identity_claims: &["preferred_username"],
+    poll_timeout: Duration::from_secs(8),
+    poll_margin: Duration::from_millis(250),
+    start_timeout: Duration::from_secs(20),
+    channel_parameter: None,
+    unknown_person_descriptions: &["invalid user", "invalid_user"],
+    subject_rule: SubjectRule::Standard,
+    authenticated_by_claim: None,
+    trusts_advertised_acr: true,
+};
+
+/// The letter of CIBA Core 1.0.
+static GENERIC: Profile = Profile {
+    name: ProfileName::Generic,
+    hint_rule: HintRule::Verbatim,
+    binding_rule: BindingRule::KeycloakPlainText,
+    identity_claims: &["preferred_username"],
+    poll_timeout: Duration::from_secs(35),
+    poll_margin: Duration::ZERO,
+    start_timeout: Duration::from_secs(20),
+    channel_parameter: None,
+    unknown_person_descriptions: &[],
+    subject_rule: SubjectRule::Standard,
+    authenticated_by_claim: None,
+    trusts_advertised_acr: true,
+};

@@ -1,0 +1,152 @@
+//! A session: what a login leads to, and what a handle opens.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Attempt, GrantId, LoginId, SessionId};
+use super::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
+use super::registration::Environment;
+use super::support_code::SupportCode;
+use super::time::Timestamp;
+
+/// Why a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionEndReason {
+    /// The holder ended it.
+    Logout,
+    /// No use for too long.
+    Idle,
+    /// Its absolute life is over.
+    Absolute,
+    /// An operator ended it, or its application, registration or provider was disabled.
+    Revoked,
+    /// The provider ended it.
+    IdpLogout,
+    /// The grant died: the person must sign in again.
+    ReauthRequired,
+    /// A newer session of the same person took its place.
+    Superseded,
+}
+
+impl SessionEndReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Logout,
+        Self::Idle,
+        Self::Absolute,
+        Self::Revoked,
+        Self::IdpLogout,
+        Self::ReauthRequired,
+        Self::Superseded,
+    ];
+
+    /// As stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Idle => "idle",
+            Self::Absolute => "absolute",
+            Self::Revoked => "revoked",
+            Self::IdpLogout => "idp_logout",
+            Self::ReauthRequired => "reauth_required",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The reason that [`SessionEndReason::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
+/// The facts that exist in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionState {
+    /// A handle opens it.
+    Active,
+    /// Nothing opens it any more.
+    Ended {
+        /// Why.
+        reason: SessionEndReason,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// One session, as the store gives it.
+#[derive(Clone)]
+pub struct Session {
+    /// Its identifier; not secret.
+    pub session_id: SessionId,
+    /// The login that led to it.
+    pub login_id: LoginId,
+    /// The grant that holds its secrets.
+    pub grant_id: GrantId,
+    /// The tenant of the application.
+    pub tenant: TenantName,
+    /// Whose handle opens it.
+    pub application: ApplicationName,
+    /// The registration of the login.
+    pub registration: RegistrationName,
+    /// The provider of the registration.
+    pub provider: ProviderName,
+    /// The provider's environment.
+    pub environment: Environment,
+    /// For the help desk.
+    pub support_code: SupportCode,
+    /// The application's own reference.
+    pub reference: Option<String>,
+    /// Thumbprint of the certificate that the tokens are bound to (`x5t#S256`).
+    pub x5t: Option<String>,
+    /// The chosen *situation d'exercice*, by its id in the subject.
+    pub exercice: Option<String>,
+    /// When it was picked up.
+    pub created_at: Timestamp,
+    /// Its absolute end, counted from the arrival of the tokens.
+    pub expires_at: Timestamp,
+    /// How long it lives without a use.
+    pub idle: Duration,
+    /// The last use (before any, the pick-up); its write may lag by [`USE_WRITE_LAG`].
+    pub last_used_at: Timestamp,
+    /// When the refresh token dies, where the provider said so: no session outlives its grant.
+    pub grant_expires_at: Option<Timestamp>,
+    /// Raised by every visible change.
+    pub version: u32,
+    /// Who made the last transition.
+    pub attempt: Attempt,
+    /// Where it stands.
+    pub state: SessionState,
+}
+
+/// How far the stored time of the last use may lag behind.
+pub const USE_WRITE_LAG: Duration = Duration::from_secs(30);
+
+/// How long a handle is told that and why its session ended.
+pub const READABLE_AFTER_END: Duration = Duration::from_hours(24);
+
+impl Session {
+    /// When it ends without a further use: never later than its grant or its absolute end.
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Timestamp {
+        let idle = (self.last_used_at + self.idle).min(self.expires_at);
+        self.grant_expires_at.map_or(idle, |grant| idle.min(grant))
+    }
+
+    /// Why an active session is over at `now`, if it is.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> Option<SessionEndReason> {
+        if now >= self.expires_at {
+            Some(SessionEndReason::Absolute)
+        } else if now >= self.last_used_at + self.idle {
+            Some(SessionEndReason::Idle)
+        } else if self.grant_expires_at.is_some_and(|grant| now >= grant) {
+            Some(SessionEndReason::ReauthRequired)
+        } else {
+            None
+        }
+    }
+}

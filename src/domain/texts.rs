@@ -1,0 +1,1 @@
+//! User-facing texts in French and English.

@@ -1,0 +1,1 @@
+//! The HTTP faces: extract, call one use case, answer.

@@ -1,0 +1,3 @@
+//! The `relais` binary: hands the command line to [`relais::cli`].
+
+fn main() {}

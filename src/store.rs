@@ -1,0 +1,1 @@
+//! Implements the engine's `Store` port on SQLite and PostgreSQL.
