@@ -1,0 +1,13 @@
+//! What the engine needs from outside: a [`Store`], the [`Providers`], and a [`Wake`] between nodes.
+//!
+//! Each [`Store`] method is one whole transition: values and its audit record in, who won out. No transaction,
+//! connection or SQL type crosses this line, and neither does ciphertext: secrets go in and come out in clear, in
+//! types that cannot be printed.
+
+mod providers;
+mod store;
+mod wake;
+
+pub use providers::*;
+pub use store::*;
+pub use wake::*;

@@ -1,0 +1,179 @@
+//! The providers, as the engine sees them: protocol facts in, outcomes of the state table out.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::domain::grant::{GrantClaims, Tokens};
+use crate::domain::login::{EndStatus, LoginReason};
+use crate::domain::names::{ProviderName, RegistrationName};
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+/// How a provider fares, as `GET /v1/application` and readiness show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderStatus {
+    /// Valid metadata and its last calls answered.
+    Ok,
+    /// No valid metadata yet, a stale copy, or its last call failed.
+    Degraded,
+}
+
+/// No valid metadata has ever been had from the provider.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("no valid metadata has been had from the provider yet")]
+pub struct NoMetadata;
+
+/// What a backchannel authentication request says (CIBA §7.1). The registration adds the rest.
+#[derive(Clone)]
+pub struct BackchannelRequest {
+    /// Which certificate to use (`x5t#S256`); `None` where the registration has none.
+    pub x5t: Option<String>,
+    /// The normalised hint.
+    pub login_hint: Secret,
+    /// What both screens show.
+    pub binding_message: String,
+    /// The channel, where the registration has channels.
+    pub channel: Option<String>,
+    /// A subset of the registration's scopes, `openid` among them.
+    pub scope: Vec<String>,
+    /// A subset of the registration's `acr_values`.
+    pub acr_values: Vec<String>,
+    /// Seconds.
+    pub requested_expiry: Option<u32>,
+    /// Forwarded once, kept nowhere (CIBA §7.1.2).
+    pub user_code: Option<Secret>,
+}
+
+/// A valid acknowledgement (CIBA §7.3).
+#[derive(Clone)]
+pub struct Acknowledgement {
+    /// A credential: sealed at rest, never shown.
+    pub auth_req_id: Secret,
+    /// How long the request lives at the provider.
+    pub expires_in: Duration,
+    /// How long to wait between polls; 5 s where the provider did not say.
+    pub interval: Duration,
+}
+
+/// Why a start did not lead to an acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartFailure {
+    /// Where the login ends.
+    pub reason: LoginReason,
+    /// Whether the provider may have accepted the request all the same: a phone may ring, so the person slot is
+    /// kept.
+    pub may_have_been_accepted: bool,
+}
+
+/// What a token answer must agree with.
+#[derive(Clone)]
+pub struct Expectation {
+    /// The normalised hint: the ID token must name the same person.
+    pub login_hint: Secret,
+    /// What was asked for.
+    pub scope: Vec<String>,
+    /// What was asked for; the ID token must carry one of them. Empty: any.
+    pub acr_values: Vec<String>,
+    /// When the login was started.
+    pub started_at: Timestamp,
+    /// How long it may live: bounds the age of the ID token.
+    pub lifetime: Duration,
+}
+
+/// One poll of the token endpoint (CIBA §10.1).
+#[derive(Clone)]
+pub struct PollRequest {
+    /// Which certificate to use (`x5t#S256`): the one that the request was made with.
+    pub x5t: Option<String>,
+    /// From the acknowledgement.
+    pub auth_req_id: Secret,
+    /// What an answer must agree with.
+    pub expectation: Expectation,
+}
+
+/// What a poll came back with.
+pub enum PollAnswer {
+    /// `authorization_pending`.
+    Pending {
+        /// `Retry-After`, where it was longer than nothing.
+        retry_after: Option<Duration>,
+    },
+    /// `slow_down`: the interval grows for good.
+    SlowDown {
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// Transport failure, time-out, 429 or 5xx: poll on until the deadline.
+    Unreachable {
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The login is over; no further call with this `auth_req_id`.
+    Ended {
+        /// How.
+        status: EndStatus,
+        /// Why.
+        reason: LoginReason,
+    },
+    /// Tokens, with an ID token that passed every check.
+    Approved(Box<Approved>),
+}
+
+/// Validated tokens and what they say.
+#[derive(Clone)]
+pub struct Approved {
+    /// The tokens.
+    pub tokens: Tokens,
+    /// The claims, from the ID token; `subject.complete` is false.
+    pub claims: GrantClaims,
+}
+
+/// Userinfo that belongs to the person of the grant.
+#[derive(Clone)]
+pub struct Userinfo {
+    /// The claims, now with what userinfo adds; `subject.complete` is true.
+    pub claims: GrantClaims,
+    /// The answer itself: a JSON object, complete and unflattened.
+    pub document: Secret,
+}
+
+/// Userinfo could not be had, or belongs to somebody else. Fails no login.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("userinfo could not be read")]
+pub struct UserinfoUnavailable;
+
+/// Every configured provider behind one door; the registration says which.
+#[async_trait]
+pub trait Providers: Send + Sync + 'static {
+    /// Makes sure that the registration's provider has valid metadata: from the cache, else by one attempt.
+    async fn ensure_metadata(&self, registration: &RegistrationName) -> Result<(), NoMetadata>;
+
+    /// How a provider fares. Asks nobody.
+    fn status(&self, provider: &ProviderName) -> ProviderStatus;
+
+    /// Thumbprint (`x5t#S256`) of the certificate that new logins of the registration use.
+    fn certificate_in_use(&self, registration: &RegistrationName) -> Option<String>;
+
+    /// Sends one backchannel authentication request, once.
+    async fn start(
+        &self,
+        registration: &RegistrationName,
+        request: BackchannelRequest,
+    ) -> Result<Acknowledgement, StartFailure>;
+
+    /// Sends one token request, once, and judges the answer.
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer;
+
+    /// Reads userinfo with the grant's access token; `claims` are those of the ID token.
+    async fn userinfo(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        access_token: &Secret,
+        claims: &GrantClaims,
+    ) -> Result<Userinfo, UserinfoUnavailable>;
+}
