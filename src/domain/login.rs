@@ -329,6 +329,16 @@ pub struct Login {
     pub state: LoginState,
 }
 
+/// Names the login and its status; neither hint nor digits reach a log this way.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login")
+            .field("login_id", &self.login_id)
+            .field("status", &self.state.status())
+            .finish_non_exhaustive()
+    }
+}
+
 /// How long a login can be read by its token after its end.
 pub const READABLE_AFTER_END: Duration = Duration::from_mins(10);
 
