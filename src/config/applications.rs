@@ -73,7 +73,10 @@ fn read_one(name: &str, reader: &Reader<'_>, surroundings: &Surroundings<'_>) ->
     let registrations = read_registrations(reader, surroundings);
     let credential = credential::read(reader, &surroundings.credentials);
     let binding_message = reader
-        .word("binding_message", &[("server", BindingMessageBy::Server), ("client", BindingMessageBy::Client)])
+        .word(
+            "binding_message",
+            &[("server", BindingMessageBy::Server), ("client", BindingMessageBy::Client)],
+        )
         .unwrap_or(BindingMessageBy::Server);
     let reveal_unknown_person = reader.flag("reveal_unknown_person", true);
     let session = read_session(&reader.section("session"));
@@ -112,9 +115,7 @@ fn read_kind(reader: &Reader<'_>) -> Option<ApplicationKind> {
 
 fn read_tenant(reader: &Reader<'_>) -> Option<TenantName> {
     let text = reader.required("tenant", "write whose application it is, such as \"cabinet\"")?;
-    text.parse()
-        .map_err(|error| reader.problem("tenant", format!("{error}"), "choose another name"))
-        .ok()
+    text.parse().map_err(|error| reader.problem("tenant", format!("{error}"), "choose another name")).ok()
 }
 
 fn read_registrations(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Vec<RegistrationName> {
@@ -171,7 +172,11 @@ fn read_pick_up_repeat(reader: &Reader<'_>, has_key: bool) -> Duration {
     let repeat = reader.duration("pick_up_repeat", longest);
     if repeat > longest {
         let limit = humantime::format_duration(longest);
-        reader.problem("pick_up_repeat", format!("is more than {limit}"), format!("write at most \"{limit}\""));
+        reader.problem(
+            "pick_up_repeat",
+            format!("is more than {limit}"),
+            format!("write at most \"{limit}\""),
+        );
     }
     repeat
 }

@@ -24,7 +24,8 @@ pub fn read_secret(reader: &Reader<'_>, key: &str) -> Option<Secret> {
             return None;
         }
     };
-    let text = std::str::from_utf8(&content).map(|text| text.trim_end_matches(['\r', '\n'])).unwrap_or_default();
+    let text =
+        std::str::from_utf8(&content).map(|text| text.trim_end_matches(['\r', '\n'])).unwrap_or_default();
     if text.is_empty() {
         reader.problem(key, format!("{} holds no text", file.display()), "write the secret into it");
         return None;

@@ -67,7 +67,11 @@ fn read_public_url(reader: &Reader<'_>) -> Option<String> {
 pub(super) fn read_ops(reader: &Reader<'_>) -> Option<OpsListener> {
     let bind = reader.bind("bind", "127.0.0.1:8081")?;
     if !bind.ip().is_loopback() {
-        reader.warn("bind", "is not loopback: whoever reaches it reads health and metrics", "filter the port");
+        reader.warn(
+            "bind",
+            "is not loopback: whoever reaches it reads health and metrics",
+            "filter the port",
+        );
     }
     Some(OpsListener { bind })
 }

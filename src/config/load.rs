@@ -100,9 +100,8 @@ impl Sources {
             segments.push(if is_name { segment.replace('_', "-") } else { segment });
         }
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let in_parameters = path
-            .split_last()
-            .is_some_and(|(_, parent)| keys::place(parent) == Place::Key(Kind::Parameters));
+        let in_parameters =
+            path.split_last().is_some_and(|(_, parent)| keys::place(parent) == Place::Key(Kind::Parameters));
         let origin = Origin::Environment(name.to_owned());
         let kind = match keys::place(&path) {
             Place::Key(kind) => kind,

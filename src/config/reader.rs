@@ -129,9 +129,7 @@ impl<'a> Reader<'a> {
     where
         T::Err: std::fmt::Display,
     {
-        text.parse()
-            .map_err(|error: T::Err| self.problem("", format!("{error}"), "choose another name"))
-            .ok()
+        text.parse().map_err(|error: T::Err| self.problem("", format!("{error}"), "choose another name")).ok()
     }
 
     fn wrong_type(&self, key: &str, expected: &str) {
@@ -188,7 +186,11 @@ impl<'a> Reader<'a> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            self.problem(key, format!("{text:?} is not known"), format!("write one of: {}", known.join(", ")));
+            self.problem(
+                key,
+                format!("{text:?} is not known"),
+                format!("write one of: {}", known.join(", ")),
+            );
         }
         found
     }

@@ -39,7 +39,9 @@ impl RegistrationCredential {
     #[must_use]
     pub fn certificates(&self) -> &[CertificateFiles] {
         match self {
-            Self::TlsClientAuth { certificates } | Self::ClientSecretBasic { certificates, .. } => certificates,
+            Self::TlsClientAuth { certificates } | Self::ClientSecretBasic { certificates, .. } => {
+                certificates
+            }
         }
     }
 }
@@ -59,15 +61,15 @@ pub struct RegistrationSettings {
 
 #[derive(Clone, Copy)]
 enum Auth {
-    TlsClientAuth,
-    ClientSecretBasic,
+    Tls,
+    Secret,
     Later,
 }
 
 /// The names of RFC 8414.
 const AUTHS: &[(&str, Auth)] = &[
-    ("tls_client_auth", Auth::TlsClientAuth),
-    ("client_secret_basic", Auth::ClientSecretBasic),
+    ("tls_client_auth", Auth::Tls),
+    ("client_secret_basic", Auth::Secret),
     ("self_signed_tls_client_auth", Auth::Later),
     ("private_key_jwt", Auth::Later),
     ("client_secret_post", Auth::Later),
@@ -173,7 +175,7 @@ fn read_credential(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<Regist
     let certificates = reader.pairs("certificates");
     certificates::check_pairs(reader, "certificates", &certificates);
     match auth? {
-        Auth::TlsClientAuth => {
+        Auth::Tls => {
             reader.refuse(&["client_secret", "client_secret_file"], "auth = \"tls_client_auth\"");
             if certificates.is_empty() {
                 if !reader.has("certificates") {
@@ -189,7 +191,7 @@ fn read_credential(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<Regist
             }
             Some(RegistrationCredential::TlsClientAuth { certificates })
         }
-        Auth::ClientSecretBasic => {
+        Auth::Secret => {
             let secret = secrets::read(reader, "client_secret", ring)?;
             Some(RegistrationCredential::ClientSecretBasic { secret, certificates })
         }

@@ -45,7 +45,11 @@ pub(super) fn read(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<StoreS
         } else if is_postgres(text.expose()) {
             listen_url = Some(text);
         } else {
-            reader.problem("listen_url", "is not a PostgreSQL URL", "write \"postgres://USER@HOST/DATABASE\"");
+            reader.problem(
+                "listen_url",
+                "is not a PostgreSQL URL",
+                "write \"postgres://USER@HOST/DATABASE\"",
+            );
         }
     }
     Some(StoreSettings { url, listen_url })

@@ -23,25 +23,25 @@ const SECRET_LENGTH: usize = 43;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Auth {
-    ClientSecretBasic,
+    Secret,
     SelfSigned,
-    TlsClientAuth,
+    Tls,
     Later,
 }
 
 /// The names of RFC 8414.
 const AUTHS: &[(&str, Auth)] = &[
-    ("client_secret_basic", Auth::ClientSecretBasic),
+    ("client_secret_basic", Auth::Secret),
     ("self_signed_tls_client_auth", Auth::SelfSigned),
-    ("tls_client_auth", Auth::TlsClientAuth),
+    ("tls_client_auth", Auth::Tls),
     ("private_key_jwt", Auth::Later),
 ];
 
 /// Which keys go with which method.
 const KEYS: &[(Auth, &[&str])] = &[
-    (Auth::ClientSecretBasic, &["secret", "secret_file"]),
+    (Auth::Secret, &["secret", "secret_file"]),
     (Auth::SelfSigned, &["certificate_sha256"]),
-    (Auth::TlsClientAuth, &["tls_client_auth_subject_dn", "tls_client_auth_san_dns"]),
+    (Auth::Tls, &["tls_client_auth_subject_dn", "tls_client_auth_san_dns"]),
 ];
 
 pub(super) fn read(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Option<ApplicationCredential> {
@@ -49,7 +49,7 @@ pub(super) fn read(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Opti
     for (_, keys) in KEYS.iter().filter(|(owner, _)| *owner != auth) {
         reader.refuse(keys, &format!("auth = {:?}", reader.text("auth").unwrap_or_default()));
     }
-    if matches!(auth, Auth::SelfSigned | Auth::TlsClientAuth) && !surroundings.has_tls {
+    if matches!(auth, Auth::SelfSigned | Auth::Tls) && !surroundings.has_tls {
         reader.problem(
             "auth",
             "asks for a client certificate, but listeners.clients has no TLS",
@@ -57,9 +57,9 @@ pub(super) fn read(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Opti
         );
     }
     match auth {
-        Auth::ClientSecretBasic => read_secret(reader, surroundings.ring),
+        Auth::Secret => read_secret(reader, surroundings.ring),
         Auth::SelfSigned => read_thumbprints(reader),
-        Auth::TlsClientAuth => read_subject(reader, surroundings.has_client_ca),
+        Auth::Tls => read_subject(reader, surroundings.has_client_ca),
         Auth::Later => {
             reader.problem(
                 "auth",
@@ -110,7 +110,8 @@ fn read_thumbprints(reader: &Reader<'_>) -> Option<ApplicationCredential> {
 
 /// Hexadecimal, as `openssl x509 -fingerprint` prints it or without its colons.
 fn parse_thumbprint(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u32> = text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let digits: Vec<u32> =
+        text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16)).collect::<Option<_>>()?;
     if digits.len() != 64 {
         return None;
     }
@@ -152,7 +153,11 @@ fn read_subject(reader: &Reader<'_>, has_client_ca: bool) -> Option<ApplicationC
             let name = reader.text(DNS)?.to_ascii_lowercase();
             let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
             if !name.bytes().all(allowed) || name.starts_with('.') || name.ends_with('.') {
-                reader.problem(DNS, "is no DNS name", "write it without wildcard, such as \"app.example.fr\"");
+                reader.problem(
+                    DNS,
+                    "is no DNS name",
+                    "write it without wildcard, such as \"app.example.fr\"",
+                );
                 return None;
             }
             Some(ApplicationCredential::SanDns(name))
@@ -166,9 +171,10 @@ pub(super) fn refuse_shared(root: &Reader<'_>, applications: &[Application]) {
     for application in applications {
         let (key, marks) = match &application.credential {
             ApplicationCredential::SecretSha256(_) => continue,
-            ApplicationCredential::CertificateSha256(thumbprints) => {
-                ("certificate_sha256", thumbprints.iter().map(|bytes| format!("sha256 {bytes:02x?}")).collect())
-            }
+            ApplicationCredential::CertificateSha256(thumbprints) => (
+                "certificate_sha256",
+                thumbprints.iter().map(|bytes| format!("sha256 {bytes:02x?}")).collect(),
+            ),
             ApplicationCredential::SubjectDn(dn) => {
                 ("tls_client_auth_subject_dn", vec![format!("dn {}", dn.to_lowercase())])
             }
