@@ -149,8 +149,8 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(std::fs::read_to_string(&path).expect("text"), format!("{}\n", first.expose()));
         assert!(matches!(write_new(&path, &second), Err(KeyFileError::Exists { .. })));
-        let read = read(&path).ok().expect("read");
-        assert_eq!(read.expose(), parse(first.expose()).ok().expect("a key").expose());
+        let read = read(&path).expect("read");
+        assert_eq!(read.expose(), parse(first.expose()).expect("a key").expose());
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn client_is_trusted(ca: &str, client: &str, now: Timestamp) -> bool {
 
 #[test]
 fn the_server_certificate_is_trusted_for_this_machine_and_for_nothing_else() {
-    let pki = DevPki::generate("relais-demo", NOW).ok().expect("a PKI");
+    let pki = DevPki::generate("relais-demo", NOW).expect("a PKI");
     for name in ["localhost", "127.0.0.1", "::1"] {
         assert!(server_is_trusted(&pki.ca, &pki.server, name, NOW), "{name}");
     }
@@ -58,7 +58,7 @@ fn the_server_certificate_is_trusted_for_this_machine_and_for_nothing_else() {
 
 #[test]
 fn the_client_certificate_has_the_client_id_as_its_cn_and_is_no_server_s() {
-    let pki = DevPki::generate("relais-démo, 2", NOW).ok().expect("a PKI");
+    let pki = DevPki::generate("relais-démo, 2", NOW).expect("a PKI");
     assert!(client_is_trusted(&pki.ca, &pki.client, NOW));
     assert!(!server_is_trusted(&pki.ca, &pki.client, "localhost", NOW));
     let client = Certificate::parse(&der(&pki.client)).expect("a certificate");
@@ -68,15 +68,15 @@ fn the_client_certificate_has_the_client_id_as_its_cn_and_is_no_server_s() {
 
 #[test]
 fn certificates_of_one_pki_are_not_trusted_by_another() {
-    let one = DevPki::generate("a", NOW).ok().expect("a PKI");
-    let two = DevPki::generate("a", NOW).ok().expect("a PKI");
+    let one = DevPki::generate("a", NOW).expect("a PKI");
+    let two = DevPki::generate("a", NOW).expect("a PKI");
     assert!(!client_is_trusted(&two.ca, &one.client, NOW));
     assert!(!server_is_trusted(&two.ca, &one.server, "localhost", NOW));
 }
 
 #[test]
 fn all_of_it_is_valid_for_one_year() {
-    let pki = DevPki::generate("a", NOW).ok().expect("a PKI");
+    let pki = DevPki::generate("a", NOW).expect("a PKI");
     for pem in [&pki.ca, &pki.server, &pki.client] {
         let certificate = Certificate::parse(&der(pem)).expect("a certificate");
         assert_eq!(certificate.not_before(), NOW - DAY);
@@ -87,7 +87,7 @@ fn all_of_it_is_valid_for_one_year() {
 
 #[test]
 fn the_authority_signs_more_on_request_also_what_must_be_refused() {
-    let pki = DevPki::generate("a", NOW).ok().expect("a PKI");
+    let pki = DevPki::generate("a", NOW).expect("a PKI");
     let expired = pki.authority().issue_client("a", NOW - DAY, NOW - Duration::from_secs(1)).expect("issued");
     assert!(!client_is_trusted(&pki.ca, &expired.certificate, NOW));
     assert!(client_is_trusted(&pki.ca, &expired.certificate, NOW - Duration::from_secs(2)));
@@ -102,7 +102,7 @@ fn the_authority_signs_more_on_request_also_what_must_be_refused() {
 fn five_files_are_written_and_the_keys_are_for_their_owner_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("new").join("certs");
-    DevPki::generate("a", NOW).ok().expect("a PKI").write(&dir).expect("written");
+    DevPki::generate("a", NOW).expect("a PKI").write(&dir).expect("written");
     let mut names: Vec<_> =
         std::fs::read_dir(&dir).expect("there").map(|entry| entry.expect("read").file_name()).collect();
     names.sort();
@@ -117,7 +117,7 @@ fn five_files_are_written_and_the_keys_are_for_their_owner_alone() {
 
 #[test]
 fn nothing_is_written_where_one_of_the_files_exists() {
-    let pki = DevPki::generate("a", NOW).ok().expect("a PKI");
+    let pki = DevPki::generate("a", NOW).expect("a PKI");
     for name in DevPki::FILES {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name);
@@ -134,6 +134,6 @@ fn nothing_is_written_where_one_of_the_files_exists() {
 
 #[test]
 fn a_name_that_no_certificate_can_carry_is_an_error() {
-    let ca = DevCa::generate("CA", NOW, NOW + DAY).ok().expect("a CA");
+    let ca = DevCa::generate("CA", NOW, NOW + DAY).expect("a CA");
     assert!(matches!(ca.issue_server(&["é"], NOW, NOW + DAY), Err(PkiError::Generation(_))));
 }

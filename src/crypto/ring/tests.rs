@@ -98,7 +98,7 @@ fn a_person_is_named_by_provider_and_hint_whatever_key_is_active() {
 
 #[test]
 fn a_person_has_another_name_under_another_pseudonym_key() {
-    let other = KeyRing::new("a", "p", vec![key("a", 3), key("p", 1)]).ok().expect("a ring");
+    let other = KeyRing::new("a", "p", vec![key("a", 3), key("p", 1)]).expect("a ring");
     assert_ne!(ring("2026-11").pseudonym("psc", "1"), other.pseudonym("psc", "1"));
 }
 

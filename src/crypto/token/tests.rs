@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::crypto::testing::{Seeded, ring};
 
@@ -114,4 +116,12 @@ fn a_login_token_and_a_handle_of_one_text_have_different_hashes() {
     let text = Secret::new("same");
     let token = hash_login_token(&ring, &LoginToken(text.clone()));
     assert_ne!(token, hash_handle(&ring, &SessionHandle(text)));
+}
+
+proptest! {
+    /// What comes from the wire is cut at byte positions: no text may make that fail.
+    #[test]
+    fn no_text_makes_parsing_fail(text in "(rlt_|rsh_)?.{0,60}") {
+        prop_assert!(parse(&text).kind().is_none());
+    }
 }

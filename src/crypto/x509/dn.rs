@@ -63,7 +63,7 @@ pub fn normalise(text: &str) -> Result<String, DnError> {
     let (mut rdns, mut rdn) = (Vec::new(), Vec::new());
     loop {
         let (name, after) = rest.split_once('=').ok_or(DnError::Malformed)?;
-        let (part, separator, after) = read_part(name.trim(), after.trim_start())?;
+        let (part, separator, after) = read_part(name.trim(), after.trim_start_matches(' '))?;
         rdn.push(part);
         rest = after;
         match separator {
@@ -236,7 +236,24 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_value_survives_rendering_and_reading(value in any::<String>(), other in ".{0,4}[ #=+,;\\\\\"<>]") {
+            let name = format!("CN={}+OU={},C=FR", escape(&value), escape(&other));
+            prop_assert_eq!(normalise(&name), Ok(name));
+        }
+
+        #[test]
+        fn a_normalised_name_is_its_own_normal_form(text in "[ ]?(CN|ou|2\\.5\\.4\\.3) ?= ?[ -~]{0,12}(, ?O=[ -~]{0,8})?") {
+            if let Ok(once) = normalise(&text) {
+                prop_assert_eq!(normalise(&once), Ok(once));
+            }
+        }
+    }
 
     fn same(written: &str, canonical: &str) {
         assert_eq!(normalise(written).as_deref(), Ok(canonical), "{written}");

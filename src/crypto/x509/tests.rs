@@ -143,7 +143,7 @@ fn a_pair_of_files_is_loaded_and_its_faults_name_the_files() {
     let issued = ca.issue_server(&["localhost"], NOW, NOW + DAY).expect("issued");
     let other = ca.issue_server(&["localhost"], NOW, NOW + DAY).expect("issued");
     let (_folder, certificate, key) = written(&issued);
-    let pair = load_pair(&certificate, &key, NOW).ok().expect("a pair");
+    let pair = load_pair(&certificate, &key, NOW).expect("a pair");
     assert_eq!(pair.chain, [der(&issued.certificate)]);
 
     let expired = load_pair(&certificate, &key, NOW + DAY + DAY).err().expect("expired").to_string();
@@ -173,7 +173,7 @@ fn r_k_05_a_private_key_that_everybody_may_read_is_refused_with_what_to_do() {
     let (_folder, _, key) = written(&issued);
     for mode in [0o644, 0o604, 0o660, 0o602] {
         write_key(&key, issued.key.expose(), mode);
-        let error = load_key(&key).err().expect("refused");
+        let error = load_key(&key).expect_err("refused");
         assert!(matches!(error, CertError::Shared { mode: shown, .. } if shown == mode), "{mode:o}");
         assert!(error.to_string().contains(&format!("chmod 0600 {}", key.display())));
     }
