@@ -48,10 +48,10 @@ impl Engine {
         metrics::polled(&login.registration, result_label(&answer));
         match answer {
             PollAnswer::Pending { retry_after } => {
-                self.again(waiting, sent, Outcome::Pending, retry_after).await
+                self.again(waiting, sent, Outcome::Pending, retry_after).await;
             }
             PollAnswer::SlowDown { retry_after } => {
-                self.again(waiting, sent, Outcome::SlowDown, retry_after).await
+                self.again(waiting, sent, Outcome::SlowDown, retry_after).await;
             }
             PollAnswer::Unreachable { retry_after } => {
                 self.again(waiting, sent, Outcome::Unreachable, retry_after).await;
