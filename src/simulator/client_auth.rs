@@ -1,23 +1,19 @@
 //! Who calls: `tls_client_auth` (RFC 8705 §2.1: `client_id` in the body, certificate on the connection, no secret)
 //! or `client_secret_basic` (RFC 6749 §2.3.1), one of them.
 
-use std::sync::Arc;
-
 use aws_lc_rs::constant_time;
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
 use url::form_urlencoded;
 
 use super::Simulator;
 use super::endpoints::form::Form;
-use super::exchange::{Call, Certificate};
+use super::exchange::Call;
 use super::personality::Refusal;
-
-/// The client's certificate, from what the listener knows of the connection.
-pub(super) fn certificate(extensions: &Extensions) -> Option<Arc<Certificate>> {
-    extensions.get::<Arc<Certificate>>().cloned()
-}
+use crate::crypto::x509::Certificate;
+use crate::net::listener::PeerCertificate;
 
 /// Checks that the caller is the one client that exists.
 pub(super) fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
@@ -44,10 +40,17 @@ pub(super) fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> R
     if secret_in_body.is_some() || assertion.is_some() {
         return Err(&refusals.wrong_credentials);
     }
-    match call.certificate.as_ref().and_then(|certificate| certificate.common_name.as_deref()) {
-        Some(name) if name == simulator.inner.client_id => Ok(()),
-        _ => Err(&refusals.wrong_credentials),
+    if call.certificate.as_deref().is_some_and(|certificate| names(certificate, &simulator.inner.client_id)) {
+        Ok(())
+    } else {
+        Err(&refusals.wrong_credentials)
     }
+}
+
+/// Whether a certificate that our authority has signed has this name as its only CN.
+fn names(certificate: &PeerCertificate, client_id: &str) -> bool {
+    let parsed = Certificate::parse(&CertificateDer::from(certificate.der.as_slice()));
+    certificate.chained && parsed.is_ok_and(|parsed| parsed.common_names() == [client_id])
 }
 
 /// Name and secret of a `Basic` header, both form-decoded.

@@ -15,23 +15,16 @@ use serde_json::json;
 use super::Simulator;
 use super::faults::{Endpoint, ill_treat};
 use super::personality::Refusal;
+use crate::net::listener::{Peer, PeerCertificate};
 
 /// Most bytes of a request body.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// The client's certificate on the connection, as far as this provider cares.
-#[derive(Clone)]
-pub(super) struct Certificate {
-    /// SHA-256 of the DER form (`x5t#S256`, RFC 8705 §3.1).
-    pub thumbprint: [u8; 32],
-    /// The `CN` of its subject; absent where it has none, or several.
-    pub common_name: Option<String>,
-}
-
 /// A call as it came in.
 pub(super) struct Call {
     pub headers: HeaderMap,
-    pub certificate: Option<Arc<Certificate>>,
+    /// The client's certificate on the connection.
+    pub certificate: Option<Arc<PeerCertificate>>,
     pub body: Bytes,
 }
 
@@ -110,7 +103,7 @@ pub(super) async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let certificate = super::client_auth::certificate(&parts.extensions);
+    let certificate = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
     let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
         simulator.state().stats.call(endpoint, "http_413");
         return Reply::http_error(StatusCode::PAYLOAD_TOO_LARGE, "http_413").into_response();

@@ -1,14 +1,17 @@
 //! Signing and checking, for the simulated provider alone: it must be able to sign badly as well.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
+use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, KeyPair as _, RsaEncoding, RsaKeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 
 use super::SimulatorError;
+use crate::crypto::signing_key::generate_rsa_2048;
 use crate::domain::random::Random;
 
 /// Base64url without padding.
@@ -44,7 +47,10 @@ pub(super) struct SigningKey {
 impl SigningKey {
     /// A new 2048-bit key. Its id is derived from the public key, as Keycloak's are.
     pub(super) fn generate() -> Result<Self, SimulatorError> {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SimulatorError::Key)?;
+        let pem = generate_rsa_2048().map_err(|_| SimulatorError::Key)?;
+        let der =
+            PrivatePkcs8KeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| SimulatorError::Key)?;
+        let pair = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| SimulatorError::Key)?;
         let der =
             AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).map_err(|_| SimulatorError::Key)?;
         let kid = base64url(&sha256(der.as_ref()));

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::Simulator;
-use super::exchange::Certificate;
 use super::id_token;
 use super::jose::{base64url, from_base64url, signing_input};
 use super::requests::Redeemed;
 use crate::domain::random::uuid_v4;
+use crate::net::listener::PeerCertificate;
 
 /// Bytes of the ciphertext part: the whole id is some 1100 characters long, as Keycloak's.
 const CIPHERTEXT: usize = 752;
@@ -36,7 +36,7 @@ pub(super) struct Tokens {
 /// What the tokens of one answer have in common.
 pub(super) struct Facts<'a> {
     pub redeemed: &'a Redeemed,
-    pub certificate: Option<&'a Certificate>,
+    pub certificate: Option<&'a PeerCertificate>,
     pub session: Uuid,
     /// Seconds since the epoch.
     pub issued_at: i64,
@@ -44,7 +44,11 @@ pub(super) struct Facts<'a> {
 }
 
 /// The tokens for an approved request.
-pub(super) fn issue(simulator: &Simulator, redeemed: &Redeemed, certificate: Option<&Certificate>) -> Tokens {
+pub(super) fn issue(
+    simulator: &Simulator,
+    redeemed: &Redeemed,
+    certificate: Option<&PeerCertificate>,
+) -> Tokens {
     let inner = &simulator.inner;
     let mut state = simulator.state();
     let life = i64::try_from(state.settings.access_token_seconds).unwrap_or(i64::MAX);
