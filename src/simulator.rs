@@ -22,6 +22,7 @@ mod people;
 pub mod personality;
 mod phone;
 mod requests;
+pub mod server;
 mod settings;
 mod state;
 mod stats;
