@@ -9,6 +9,7 @@ mod keys;
 mod output;
 mod pki;
 mod secret;
+mod simulator;
 mod version;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Verb {
     /// Make certificates for development
     #[command(subcommand)]
     Pki(pki::Verb),
+    /// Run the simulated provider alone
+    Simulator(simulator::Arguments),
     /// Say which version this is
     Version(version::Arguments),
 }
@@ -80,7 +83,16 @@ pub fn main() -> ExitCode {
         Verb::Secret(verb) => secret::run(config, &verb),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Pki(verb) => pki::run(&verb),
+        Verb::Simulator(arguments) => wait_for(simulator::run(arguments)),
         Verb::Version(arguments) => version::run(&arguments),
     }
     .into()
+}
+
+/// Runs a verb that serves.
+fn wait_for(verb: impl Future<Output = End>) -> End {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(verb),
+        Err(error) => output::failed(&error),
+    }
 }
