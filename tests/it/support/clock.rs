@@ -16,7 +16,10 @@ pub struct ManualClock {
 
 impl ManualClock {
     /// Starts at the real present, so that certificates made now are in date.
-    #[expect(clippy::disallowed_methods, reason = "certificates made for a test are judged by the TLS library's own clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates made for a test are judged by the TLS library's own clock"
+    )]
     pub fn at_present() -> Self {
         let wall = std::time::SystemTime::now()
             .duration_since(std::time::SystemTime::UNIX_EPOCH)
