@@ -7,6 +7,7 @@
 
 mod hints;
 mod problems;
+mod sentences;
 
 pub use hints::Hint;
 pub use problems::{PROBLEM_CODES, problem_message};
