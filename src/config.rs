@@ -17,6 +17,8 @@ mod registrations;
 mod ring;
 mod secrets;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -32,6 +34,10 @@ use crate::crypto::ring::KeyRing;
 use crate::domain::application::Application;
 use crate::domain::time::Timestamp;
 use reader::{Context, Reader};
+
+/// What `demo` runs: `config/relais.demo.toml`. Its relative paths start from the state folder, into which it is
+/// written.
+pub const DEMO: &str = include_str!("../config/relais.demo.toml");
 
 /// How strict the rules are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +79,7 @@ pub fn load(
     overrides: &[(String, Value)],
     now: Timestamp,
 ) -> Result<Config, Problems> {
-    let (context, table) = open(file, environment, overrides, now);
+    let (context, table) = open(file, environment, overrides, now)?;
     let root = Reader::root(&context, &table);
     let key_ring = ring::read(&root.section("keys"));
     let store = store::read(&root.section("store"), key_ring.as_ref());
@@ -106,7 +112,7 @@ pub fn load_key_ring(
     environment: impl Iterator<Item = (String, String)>,
     now: Timestamp,
 ) -> Result<KeyRing, Problems> {
-    let (context, table) = open(file, environment, &[], now);
+    let (context, table) = open(file, environment, &[], now)?;
     let key_ring = ring::read(&Reader::root(&context, &table).section("keys"));
     let (mut problems, _) = context.into_findings();
     problems.retain(|problem| problem.path.is_empty() || problem.path.split('.').next() == Some("keys"));
@@ -121,8 +127,10 @@ fn open(
     environment: impl Iterator<Item = (String, String)>,
     overrides: &[(String, Value)],
     now: Timestamp,
-) -> (Context, Table) {
-    let (mut context, table) = Context::new(load::Sources::read(file, environment, overrides), now);
+) -> Result<(Context, Table), Problems> {
+    let sources =
+        load::Sources::read(file, environment, overrides).map_err(|problem| Problems(vec![problem]))?;
+    let (mut context, table) = Context::new(sources, now);
     let words = [("production", Mode::Production), ("development", Mode::Development)];
     let mode = Reader::root(&context, &table).word("mode", &words);
     context.mode = mode.unwrap_or(Mode::Production);
@@ -130,5 +138,5 @@ fn open(
         let what = "development: literal secrets and loopback http are accepted";
         context.warn("mode", what, "set mode = \"production\" where real persons log in");
     }
-    (context, table)
+    Ok((context, table))
 }
