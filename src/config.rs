@@ -88,6 +88,7 @@ pub fn load(
     let providers = providers::read(&root);
     let registrations = registrations::read(&root, &providers, key_ring.as_ref());
     let applications = applications::read(&root, &providers, &registrations, key_ring.as_ref());
+    look_over(&context, clients.as_ref(), ops.as_ref(), &applications);
     let mode = context.mode;
     let (problems, warnings) = context.into_findings();
     match (store, key_ring, clients, ops) {
@@ -103,6 +104,25 @@ pub fn load(
             warnings,
         }),
         _ => Err(Problems(problems)),
+    }
+}
+
+/// What concerns several sections.
+fn look_over(
+    context: &Context,
+    clients: Option<&ClientsListener>,
+    ops: Option<&OpsListener>,
+    applications: &[Application],
+) {
+    if let (Some(clients), Some(ops)) = (clients, ops)
+        && clients.bind == ops.bind
+        && clients.bind.port() != 0
+    {
+        let what = "is the address of listeners.clients too";
+        context.problem("listeners.ops.bind", what, "give each listener a port of its own");
+    }
+    if applications.is_empty() {
+        context.warn("applications", "holds none: nobody can start a login", "declare one");
     }
 }
 

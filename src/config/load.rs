@@ -129,10 +129,9 @@ impl Sources {
 
 /// A text needs no quotes; everything else is written as in the file.
 fn environment_value(text: &str, kind: Kind) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    match parsed {
-        Some(Value::String(text)) => Value::String(text),
-        Some(value) if kind != Kind::Text => value,
+    match text.parse() {
+        Ok(Value::String(text)) => Value::String(text),
+        Ok(value) if kind != Kind::Text => value,
         _ => Value::String(text.to_owned()),
     }
 }

@@ -4,6 +4,7 @@ mod documents;
 mod rules;
 mod secrets;
 mod sources;
+mod values;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
