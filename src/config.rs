@@ -1,6 +1,6 @@
 //! Reads configuration into domain values and each module's plain settings.
 //!
-//! [`load`] merges file, environment and flags ([`keys`] lists every key), reads every section, and tells all
+//! [`load()`] merges file, environment and flags ([`keys`] lists every key), reads every section, and tells all
 //! problems at once. No other module than `app` sees [`Config`]: each gets its own part. What holds a secret has
 //! no `Debug`.
 
