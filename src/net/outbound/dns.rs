@@ -1,0 +1,53 @@
+//! Name resolution with the address check in it (R-G-06): what was checked is what is connected to, so an answer
+//! that changes between two look-ups gains nothing.
+
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address::AddressPolicy;
+
+/// Why a name led to no address; found again in the error chain by `failure::classify`.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResolveFailure {
+    #[error("the name cannot be resolved")]
+    Dns(#[source] std::io::Error),
+    #[error("the name has no address")]
+    Empty,
+    #[error("every address of the name is refused by the address policy")]
+    Refused,
+}
+
+pub(super) struct CheckedResolver {
+    policy: AddressPolicy,
+}
+
+impl CheckedResolver {
+    pub(super) fn new(policy: AddressPolicy) -> Self {
+        Self { policy }
+    }
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.policy;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveFailure::Dns)?;
+            let addresses = checked(found, policy)?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Keeps the allowed addresses. Port 0 makes the client put the URL's port in.
+pub(super) fn checked(
+    found: impl Iterator<Item = SocketAddr>,
+    policy: AddressPolicy,
+) -> Result<Vec<SocketAddr>, ResolveFailure> {
+    let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|address| policy.allows(address.ip()));
+    match (allowed.is_empty(), refused.is_empty()) {
+        (true, true) => Err(ResolveFailure::Empty),
+        (true, false) => Err(ResolveFailure::Refused),
+        (false, _) => Ok(allowed),
+    }
+}

@@ -1,0 +1,1 @@
+//! Certificates and sockets for the tests of this module.
