@@ -1,1 +1,3 @@
 //! The composition root: puts store, providers, engine and listeners together, runs, drains and reloads them.
+
+pub mod clock;

@@ -1,1 +1,98 @@
 //! The command line: one file per verb.
+//!
+//! Data goes to stdout, everything else to stderr. A verb gives back how it ended; nothing else exits the process.
+//! Secrets are never arguments: they come from stdin or a file.
+
+mod check;
+mod clock;
+mod keys;
+mod output;
+mod pki;
+mod secret;
+mod simulator;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The command line of `relais`.
+#[derive(Parser)]
+#[command(
+    name = "relais",
+    version,
+    about = "CIBA intermediary OpenID server",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    /// The configuration file; relative paths in it start from its folder
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What `relais` can be asked to do.
+#[derive(Subcommand)]
+enum Verb {
+    /// Read the configuration and tell every problem at once
+    Check,
+    /// Keep secrets out of the configuration in clear
+    #[command(subcommand)]
+    Secret(secret::Verb),
+    /// Make keys
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Make certificates for development
+    #[command(subcommand)]
+    Pki(pki::Verb),
+    /// Run the simulated provider alone
+    Simulator(simulator::Arguments),
+    /// Say which version this is
+    Version(version::Arguments),
+}
+
+/// How a verb ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Done.
+    Done,
+    /// It could not be done.
+    Failed,
+    /// The command line or the configuration is at fault.
+    Usage,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::SUCCESS,
+            End::Failed => Self::from(1),
+            End::Usage => Self::from(2),
+        }
+    }
+}
+
+/// Reads the command line and does what it asks for. Usage errors end with code 2.
+pub fn main() -> ExitCode {
+    let Arguments { config, verb } = Arguments::parse();
+    let config = config.as_deref();
+    match verb {
+        Verb::Check => check::run(config),
+        Verb::Secret(verb) => secret::run(config, &verb),
+        Verb::Keys(verb) => keys::run(&verb),
+        Verb::Pki(verb) => pki::run(&verb),
+        Verb::Simulator(arguments) => wait_for(simulator::run(arguments)),
+        Verb::Version(arguments) => version::run(&arguments),
+    }
+    .into()
+}
+
+/// Runs a verb that serves.
+fn wait_for(verb: impl Future<Output = End>) -> End {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(verb),
+        Err(error) => output::failed(&error),
+    }
+}

@@ -1,1 +1,3 @@
 //! Logs and metrics: every name in one place.
+
+pub mod metrics;

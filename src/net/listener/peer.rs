@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
+
+use crate::crypto::x509::Certificate;
 
 /// The other end of a request's connection; in every request's extensions.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub struct PeerCertificate {
     pub thumbprint: [u8; 32],
     /// It leads to the listener's client CA, is for clients, and was in date when the connection was made.
     pub chained: bool,
-    /// The subject as RFC 4514 writes it.
+    /// The subject as RFC 4514 writes it, as `crypto::x509::dn::normalise` does; empty where it cannot be read.
     pub subject_dn: String,
     /// The DNS names among the subject's alternative names.
     pub san_dns: Vec<String>,
@@ -32,11 +34,13 @@ pub struct PeerCertificate {
 
 impl PeerCertificate {
     pub(super) fn new(der: &CertificateDer<'_>, chained: bool) -> Self {
-        let hash = digest::digest(&digest::SHA256, der);
         let mut thumbprint = [0; 32];
-        thumbprint.copy_from_slice(hash.as_ref());
-        let parsed = x509_parser::parse_x509_certificate(der).ok().map(|(_, parsed)| parsed);
-        let subject_dn = parsed.as_ref().map(|parsed| parsed.subject().to_string()).unwrap_or_default();
-        Self { der: der.to_vec(), thumbprint, chained, subject_dn, san_dns: Vec::new() }
+        thumbprint.copy_from_slice(digest(&SHA256, der).as_ref());
+        // TLS has read its key, so it is a certificate. Where its names cannot be read it has none, and can be
+        // recognised by its thumbprint alone.
+        let parsed = Certificate::parse(der).ok();
+        let subject_dn = parsed.as_ref().map(Certificate::subject_dn).unwrap_or_default();
+        let san_dns = parsed.as_ref().map(Certificate::san_dns).unwrap_or_default();
+        Self { der: der.to_vec(), thumbprint, chained, subject_dn, san_dns }
     }
 }

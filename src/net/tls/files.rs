@@ -9,67 +9,39 @@ use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::server::VerifierBuilderError;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroizing;
 
 use super::{CertificateFiles, ClientAuth, ServerTlsSettings};
+use crate::crypto::x509::{CertError, Certificate, load_pair, load_pem_chain};
 use crate::domain::time::Timestamp;
 
-/// What is wrong with the files of a listener. Every variant names the file.
+/// What is wrong with the files of a listener.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// No certificate is configured.
     #[error("no server certificate is configured")]
     NoCertificate,
-    /// A file cannot be read.
-    #[error("{path}: cannot be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A certificate file holds no valid PEM certificate.
-    #[error("{path}: holds no readable PEM certificate")]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A key file holds no private key of a supported kind.
-    #[error("{path}: holds no usable PEM private key")]
-    Key {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key belongs to another certificate.
-    #[error("{key}: does not belong to the certificate in {cert}")]
-    KeyMismatch {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// A certificate is expired or not valid yet.
-    #[error("{path}: a certificate in it is valid from {not_before} to {not_after} only")]
-    Dates {
-        /// The file.
-        path: PathBuf,
-        /// Its begin.
-        not_before: Timestamp,
-        /// Its end.
-        not_after: Timestamp,
-    },
+    /// A file cannot be used; its own text names it and says what to do.
+    #[error(transparent)]
+    File(#[from] CertError),
     /// The certificate says what it is for, and that is not servers.
-    #[error("{path}: the certificate is not for servers (extended key usage)")]
+    #[error("the certificate {path} is not for servers (extended key usage): have one made that is", path = .path.display())]
     Purpose {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate of the client CA's file cannot be a trust anchor.
+    #[error("{path} holds a certificate that cannot be a client CA", path = .path.display())]
+    ClientCa {
+        /// The file.
+        path: PathBuf,
+        /// What the TLS library says.
+        #[source]
+        source: rustls::Error,
+    },
     /// The client CA cannot be used.
-    #[error("the client CA cannot be used")]
+    #[error("client certificates cannot be verified with the client CA")]
     ClientVerifier(#[source] VerifierBuilderError),
     /// The TLS library refused the whole.
     #[error("the TLS configuration is not possible")]
@@ -80,7 +52,7 @@ pub enum TlsError {
 pub(super) struct Snapshot {
     pub(super) keys: Vec<Arc<CertifiedKey>>,
     pub(super) client_roots: Option<RootCertStore>,
-    /// Over all files, in order: tells whether anything changed.
+    /// Over all certificates and keys, in order: tells whether anything changed.
     pub(super) digest: Vec<u8>,
     pub(super) not_after: Timestamp,
 }
@@ -137,68 +109,38 @@ fn certified_key(
     provider: &CryptoProvider,
     hash: &mut digest::Context,
 ) -> Result<(CertifiedKey, Timestamp), TlsError> {
-    let chain = certificates(&files.cert, hash)?;
-    let mut not_after: Option<Timestamp> = None;
-    for (position, der) in chain.iter().enumerate() {
-        let end = validate(der, &files.cert, now, position == 0)?;
-        not_after = Some(not_after.map_or(end, |earliest| earliest.min(end)));
+    let pair = load_pair(&files.cert, &files.key, now)?;
+    let leaf = pair.chain.first().ok_or(TlsError::NoCertificate)?;
+    check_purpose(leaf, &files.cert)?;
+    let malformed = |_| CertError::MalformedCertificate { certificate: files.cert.display().to_string() };
+    let not_after = Certificate::parse(leaf).map_err(malformed)?.not_after();
+    for der in &pair.chain {
+        add(hash, der);
     }
-    let not_after = not_after.ok_or_else(|| TlsError::Certificate { path: files.cert.clone() })?;
-    let pem = Zeroizing::new(read_file(&files.key, hash)?);
-    let unusable = || TlsError::Key { path: files.key.clone() };
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| unusable())?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::KeyMismatch { cert: files.cert.clone(), key: files.key.clone() }
-        }
-        rustls::Error::InvalidCertificate(_) => TlsError::Certificate { path: files.cert.clone() },
-        _ => unusable(),
-    })?;
-    Ok((certified, not_after))
+    add(hash, pair.key.secret_der());
+    let key = CertifiedKey::from_der(pair.chain, pair.key, provider).map_err(TlsError::Library)?;
+    Ok((key, not_after))
 }
 
-/// Dates of every certificate, purpose of the first; answers its end.
-fn validate(
-    der: &CertificateDer<'_>,
-    path: &Path,
-    now: Timestamp,
-    is_leaf: bool,
-) -> Result<Timestamp, TlsError> {
-    let path = || path.to_path_buf();
-    let (_, certificate) =
-        X509Certificate::from_der(der).map_err(|_| TlsError::Certificate { path: path() })?;
-    let not_before = Timestamp::from_secs(certificate.validity().not_before.timestamp());
-    let not_after = Timestamp::from_secs(certificate.validity().not_after.timestamp());
-    if now < not_before || now > not_after {
-        return Err(TlsError::Dates { path: path(), not_before, not_after });
-    }
-    let usage = certificate.extended_key_usage().map_err(|_| TlsError::Certificate { path: path() })?;
-    match usage {
-        Some(usage) if is_leaf && !(usage.value.server_auth || usage.value.any) => {
-            Err(TlsError::Purpose { path: path() })
-        }
-        _ => Ok(not_after),
-    }
+fn check_purpose(leaf: &CertificateDer<'_>, path: &Path) -> Result<(), TlsError> {
+    let for_servers = X509Certificate::from_der(leaf).is_ok_and(|(_, leaf)| {
+        leaf.extended_key_usage()
+            .is_ok_and(|usage| usage.is_none_or(|usage| usage.value.server_auth || usage.value.any))
+    });
+    if for_servers { Ok(()) } else { Err(TlsError::Purpose { path: path.to_path_buf() }) }
 }
 
 fn roots(path: &Path, hash: &mut digest::Context) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(path, hash)? {
-        store.add(certificate).map_err(|_| TlsError::Certificate { path: path.to_path_buf() })?;
+    for certificate in load_pem_chain(path)? {
+        add(hash, &certificate);
+        store.add(certificate).map_err(|source| TlsError::ClientCa { path: path.to_path_buf(), source })?;
     }
     Ok(store)
 }
 
-fn certificates(path: &Path, hash: &mut digest::Context) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read_file(path, hash)?;
-    let invalid = || TlsError::Certificate { path: path.to_path_buf() };
-    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|_| invalid())?;
-    if found.is_empty() { Err(invalid()) } else { Ok(found) }
-}
-
-fn read_file(path: &Path, hash: &mut digest::Context) -> Result<Vec<u8>, TlsError> {
-    let bytes = std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_path_buf(), source })?;
+/// With the length before it, so that no two lists of files look the same.
+fn add(hash: &mut digest::Context, bytes: &[u8]) {
     hash.update(&bytes.len().to_be_bytes());
-    hash.update(&bytes);
-    Ok(bytes)
+    hash.update(bytes);
 }
