@@ -14,7 +14,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::Expectation;
 
-use super::jwt::{ID_TOKEN, JwtError, Unverified};
+use super::jwt::{self, ID_TOKEN, Unverified};
 use super::keys::Keys;
 use super::settings::IdTokenAlg;
 use super::strict_json::Object;
@@ -48,8 +48,6 @@ pub struct Terms<'a> {
     pub expectation: &'a Expectation,
     /// What was asked with.
     pub auth_req_id: &'a Secret,
-    /// What came with it.
-    pub access_token: &'a Secret,
     /// Now.
     pub now: Timestamp,
 }
@@ -68,14 +66,21 @@ pub enum NotVerified {
 impl<'a> Received<'a> {
     /// Takes the token apart; judges header and form.
     pub fn read(text: &'a str, terms: &Terms<'_>) -> Result<Self, Refusal> {
-        let token = Unverified::read(text, &ID_TOKEN, terms.algs).map_err(|error| Refusal::invalid(rule(error)))?;
+        let token = Unverified::read(text, &ID_TOKEN, terms.algs)
+            .map_err(|error| Refusal::invalid(jwt::rule(error)))?;
         claims::check_form(&token.payload)?;
         Ok(Self(token))
     }
 
     /// Verifies signature, issuer, audience and times with these keys, then everything else, and gives the claims.
-    pub fn verify(&self, keys: &Keys, terms: &Terms<'_>) -> Result<&Object, NotVerified> {
-        signature::verify(&self.0, keys, terms)?;
+    /// `access_token` came with the token: `at_hash` must be its hash.
+    pub fn verify(
+        &self,
+        keys: &Keys,
+        access_token: &Secret,
+        terms: &Terms<'_>,
+    ) -> Result<&Object, NotVerified> {
+        signature::verify(&self.0, keys, access_token, terms)?;
         self.judge(terms).map_err(NotVerified::Refused)?;
         Ok(&self.0.payload)
     }
@@ -89,15 +94,3 @@ impl<'a> Received<'a> {
 
 /// The refusal where no signing key is to be had.
 pub const NO_SIGNING_KEY: Refusal = Refusal::invalid("signing_key");
-
-const fn rule(error: JwtError) -> &'static str {
-    match error {
-        JwtError::Size => "size",
-        JwtError::Form => "form",
-        JwtError::Alg => "alg",
-        JwtError::Header => "header",
-        JwtError::Typ => "typ",
-        JwtError::NoKey => "signing_key",
-        JwtError::Signature => "signature",
-    }
-}

@@ -28,29 +28,29 @@ pub const ID_TOKEN: Kind = Kind(&["jwt", "id", "id_token", "id_token+jwt", "id-t
 /// A signed userinfo answer.
 pub const USERINFO: Kind = Kind(&["jwt", "userinfo+jwt"]);
 
-/// Why a JWT is refused. Each names a rule and no value.
+/// Why a JWT is refused. Says nothing of its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum JwtError {
     /// Longer than [`MAX_SIZE`].
-    #[error("size")]
+    #[error("longer than a token is")]
     Size,
     /// Not three parts of base64url, header and payload JSON objects without duplicate members.
-    #[error("form")]
+    #[error("not a compact JWS")]
     Form,
     /// `alg` is not pinned.
-    #[error("alg")]
+    #[error("the algorithm is not pinned")]
     Alg,
     /// A forbidden header parameter.
-    #[error("header")]
+    #[error("a header parameter that is not acceptable")]
     Header,
     /// A JWT of another kind.
-    #[error("typ")]
+    #[error("a JWT of another kind")]
     Typ,
     /// No key that the signature may have been made with.
-    #[error("signing_key")]
+    #[error("no key that the signature may have been made with")]
     NoKey,
     /// No candidate key verifies the signature.
-    #[error("signature")]
+    #[error("the signature does not verify")]
     Signature,
 }
 
@@ -136,6 +136,19 @@ fn judge_header(
     Ok((alg, text("kid")?.map(str::to_owned)))
 }
 
+/// The name of the broken rule, for the log.
+pub const fn rule(error: JwtError) -> &'static str {
+    match error {
+        JwtError::Size => "size",
+        JwtError::Form => "form",
+        JwtError::Alg => "alg",
+        JwtError::Header => "header",
+        JwtError::Typ => "typ",
+        JwtError::NoKey => "signing_key",
+        JwtError::Signature => "signature",
+    }
+}
+
 /// A claim as a point in time: a finite number of seconds between 1970 and the year 9999 (RFC 7519 §2). Strings
 /// are refused: reading them as absent has been a hole elsewhere (CVE-2026-25537).
 pub fn numeric_date(claim: &Value) -> Option<i64> {
@@ -168,7 +181,9 @@ mod tests {
     #[test]
     fn rp_068_only_pinned_algorithms_are_taken() {
         assert_eq!(refusal(&json!({"alg": "RS256"})), None);
-        for alg in [json!("none"), json!("None"), json!("HS256"), json!("PS256"), json!(""), json!(7), json!(null)] {
+        for alg in
+            [json!("none"), json!("None"), json!("HS256"), json!("PS256"), json!(""), json!(7), json!(null)]
+        {
             assert!(refusal(&json!({ "alg": alg })).is_some(), "{alg}");
         }
         assert_eq!(refusal(&json!({})), Some(JwtError::Alg));
@@ -212,7 +227,9 @@ mod tests {
     fn r_c_02_only_sane_numbers_are_dates() {
         assert_eq!(numeric_date(&json!(1_795_312_800)), Some(1_795_312_800));
         assert_eq!(numeric_date(&json!(1_795_312_800.7)), Some(1_795_312_800));
-        for bad in [json!("1795312800"), json!(-1), json!(9_223_372_036_854_775_808_u64), json!(1e300), json!(null)] {
+        for bad in
+            [json!("1795312800"), json!(-1), json!(9_223_372_036_854_775_808_u64), json!(1e300), json!(null)]
+        {
             assert_eq!(numeric_date(&bad), None, "{bad}");
         }
     }

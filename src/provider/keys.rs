@@ -144,7 +144,11 @@ mod tests {
         assert_eq!(read(&json!([rsa(128, &json!({}))])), Err(KeysError::NoneUsable));
         assert_eq!(read(&json!([rsa(1024, &json!({}))])), Err(KeysError::NoneUsable));
         for exponent in ["AQ", "Ag", "AA", "", "AQAAAAAB"] {
-            assert_eq!(read(&json!([rsa(256, &json!({"e": exponent}))])), Err(KeysError::NoneUsable), "{exponent}");
+            assert_eq!(
+                read(&json!([rsa(256, &json!({"e": exponent}))])),
+                Err(KeysError::NoneUsable),
+                "{exponent}"
+            );
         }
         assert_eq!(read(&json!(vec![rsa(256, &json!({})); 65])), Err(KeysError::TooMany));
     }

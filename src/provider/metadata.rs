@@ -132,10 +132,8 @@ const USERINFO: &str = "userinfo_endpoint";
 
 fn optional(members: &Object, member: &'static str, allow_http: bool) -> Result<Option<Url>, MetadataError> {
     let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
-    let url = value
-        .as_str()
-        .and_then(|text| Url::parse(text).ok())
-        .ok_or(MetadataError::Missing { member })?;
+    let url =
+        value.as_str().and_then(|text| Url::parse(text).ok()).ok_or(MetadataError::Missing { member })?;
     if is_acceptable(&url, allow_http) { Ok(Some(url)) } else { Err(MetadataError::Insecure { member }) }
 }
 
@@ -164,7 +162,8 @@ fn is_loopback(url: &Url) -> bool {
 
 fn check_modes(members: &Object) -> Result<(), MetadataError> {
     // Required by CIBA §4, but a provider that leaves it out may still poll.
-    let Some(modes) = members.get("backchannel_token_delivery_modes_supported").and_then(Value::as_array) else {
+    let Some(modes) = members.get("backchannel_token_delivery_modes_supported").and_then(Value::as_array)
+    else {
         return Ok(());
     };
     if modes.iter().any(|mode| mode == "poll") { Ok(()) } else { Err(MetadataError::NoPollMode) }
@@ -194,7 +193,9 @@ mod tests {
 
     #[test]
     fn rp_002_the_issuer_is_compared_byte_for_byte() {
-        for wrong in [json!("https://op.example/auth/realms/x/"), json!("https://OP.example/auth/realms/x"), json!(1)] {
+        for wrong in
+            [json!("https://op.example/auth/realms/x/"), json!("https://OP.example/auth/realms/x"), json!(1)]
+        {
             let mut document = document();
             document["issuer"] = wrong;
             assert_eq!(read(&document), Err(MetadataError::IssuerMismatch));
@@ -230,7 +231,12 @@ mod tests {
 
     #[test]
     fn rp_007_http_user_information_and_odd_schemes_are_refused() {
-        for bad in ["http://op.example/token", "https://a:b@op.example/token", "file:///token", "https://op.example/t#f"] {
+        for bad in [
+            "http://op.example/token",
+            "https://a:b@op.example/token",
+            "file:///token",
+            "https://op.example/t#f",
+        ] {
             let mut document = document();
             document["token_endpoint"] = json!(bad);
             assert_eq!(read(&document), Err(MetadataError::Insecure { member: "token_endpoint" }), "{bad}");

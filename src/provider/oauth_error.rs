@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_code_that_could_carry_anything_is_not_logged() {
-        let error = OAuthError::read(br#"{"error":"810000000009 \n x"}"#).map(|e| e.loggable_code().to_owned());
+        let error =
+            OAuthError::read(br#"{"error":"810000000009 \n x"}"#).map(|e| e.loggable_code().to_owned());
         assert_eq!(error.as_deref(), Some("unprintable"));
     }
 }

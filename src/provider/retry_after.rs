@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn rp_048_the_past_and_garbage_are_ignored_and_an_hour_is_the_most() {
-        for text in ["0", "", "soon", "-3", "1.5", "Sun, 22 Nov 2026 01:59:00 GMT", "Sun, 99 Nov 2026 01:59:00 GMT"] {
+        for text in
+            ["0", "", "soon", "-3", "1.5", "Sun, 22 Nov 2026 01:59:00 GMT", "Sun, 99 Nov 2026 01:59:00 GMT"]
+        {
             assert_eq!(wait(text), None, "{text}");
         }
         assert_eq!(wait("86400"), Some(3600));

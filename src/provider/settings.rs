@@ -170,20 +170,12 @@ pub enum SettingsError {
         /// Which parameter.
         parameter: String,
     },
-    /// A certificate cannot be used.
-    #[error("registration {registration}: the certificate cannot be used")]
-    Certificate {
-        /// Which registration.
-        registration: RegistrationName,
-        /// Why.
-        source: crate::crypto::x509::CertError,
-    },
-    /// The HTTP client cannot be built.
-    #[error("registration {registration}: the HTTP client cannot be built")]
+    /// A certificate or the trusted roots cannot be used.
+    #[error("registration {registration}: its HTTP client cannot be made")]
     Client {
         /// Which registration.
         registration: RegistrationName,
         /// Why.
-        source: crate::net::outbound::OutboundBuildError,
+        source: super::certificates::CertificateError,
     },
 }

@@ -28,9 +28,8 @@ pub enum StrictJsonError {
 /// Reads exactly one JSON object.
 pub fn object(bytes: &[u8]) -> Result<Object, StrictJsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: MAX_DEPTH }
-        .deserialize(&mut deserializer)
-        .map_err(|_| StrictJsonError::Malformed)?;
+    let value =
+        Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Malformed)?;
     deserializer.end().map_err(|_| StrictJsonError::Malformed)?;
     match value {
         Value::Object(members) => Ok(members),

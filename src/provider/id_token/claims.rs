@@ -49,9 +49,8 @@ pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
         return Err(Refusal::invalid("azp"));
     }
     check_times(claims, terms)?;
-    let same_request = claims
-        .get(AUTH_REQ_ID)
-        .is_none_or(|claim| claim.as_str() == Some(terms.auth_req_id.expose()));
+    let same_request =
+        claims.get(AUTH_REQ_ID).is_none_or(|claim| claim.as_str() == Some(terms.auth_req_id.expose()));
     if same_request { Ok(()) } else { Err(Refusal::invalid("auth_req_id")) }
 }
 

@@ -18,9 +18,9 @@ pub(super) fn check_person(claims: &Object, profile: &Profile, hint: &Secret) ->
     }
     let is_present = |value: &&Value| !value.is_null() && value.as_str() != Some("");
     let named = profile.identity_claims.iter().find_map(|name| claims.get(*name).filter(is_present));
-    let same = named.and_then(Value::as_str).is_some_and(|person| {
-        verify_slices_are_equal(person.as_bytes(), hint.expose().as_bytes()).is_ok()
-    });
+    let same = named
+        .and_then(Value::as_str)
+        .is_some_and(|person| verify_slices_are_equal(person.as_bytes(), hint.expose().as_bytes()).is_ok());
     if same { Ok(()) } else { Err(Refusal { rule: "identity", reason: LoginReason::IdentityMismatch }) }
 }
 
@@ -49,7 +49,9 @@ mod tests {
         assert!(person(&json!({"SubjectNameID": "899700000001", "preferred_username": "other"})));
         assert!(person(&json!({"SubjectNameID": "", "preferred_username": "899700000001"})));
         assert!(!person(&json!({"SubjectNameID": "899700000002", "preferred_username": "899700000001"})));
-        assert!(!person(&json!({"SubjectNameID": 899_700_000_001_i64, "preferred_username": "899700000001"})));
+        assert!(!person(
+            &json!({"SubjectNameID": 899_700_000_001_i64, "preferred_username": "899700000001"})
+        ));
         assert!(!person(&json!({"subjectnameid": "899700000001"})));
         assert!(!person(&json!({"sub": "899700000001"})));
         assert!(!person(&json!({})));

@@ -12,6 +12,7 @@ use openidconnect::{
     SignatureVerificationError,
 };
 
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::provider::jwt::Unverified;
 use crate::provider::keys::Keys;
@@ -26,12 +27,20 @@ pub(super) const AHEAD: Duration = Duration::from_secs(60);
 const AGE_MARGIN: Duration = Duration::from_mins(5);
 
 /// Verifies with whichever known key fits.
-pub(super) fn verify(token: &Unverified<'_>, keys: &Keys, terms: &Terms<'_>) -> Result<(), NotVerified> {
+pub(super) fn verify(
+    token: &Unverified<'_>,
+    keys: &Keys,
+    access_token: &Secret,
+    terms: &Terms<'_>,
+) -> Result<(), NotVerified> {
     let refused = |rule| NotVerified::Refused(Refusal::invalid(rule));
     let parsed: CoreIdToken = token.text.parse().map_err(|_| refused("claims"))?;
     let candidates = keys.candidates(token.kid.as_deref(), &token.alg.jws());
+    let is_named = token.kid.is_some() && !candidates.is_empty();
     for key in candidates {
-        match verify_with(&parsed, token, key, terms) {
+        let verified = verify_with(&parsed, token, key, terms)
+            .and_then(|at_hash| check_at_hash(at_hash.as_ref(), access_token, token, key));
+        match verified {
             Ok(()) => return Ok(()),
             // Another key may have made it.
             Err(None) => {}
@@ -40,8 +49,7 @@ pub(super) fn verify(token: &Unverified<'_>, keys: &Keys, terms: &Terms<'_>) -> 
     }
     // With a name, a key of that name that does not fit is final: anything else would let forged tokens cause
     // fetches. Without one, the key may be newer than our set.
-    let named_key_known = token.kid.is_some() && !keys.candidates(token.kid.as_deref(), &token.alg.jws()).is_empty();
-    Err(if named_key_known { refused("signature") } else { NotVerified::UnknownKey })
+    Err(if is_named { refused("signature") } else { NotVerified::UnknownKey })
 }
 
 fn verify_with(
@@ -49,7 +57,7 @@ fn verify_with(
     token: &Unverified<'_>,
     key: &CoreJsonWebKey,
     terms: &Terms<'_>,
-) -> Result<(), Option<&'static str>> {
+) -> Result<Option<AccessTokenHash>, Option<&'static str>> {
     let issuer = IssuerUrl::new(terms.issuer.to_owned()).map_err(|_| Some("iss"))?;
     let oldest = terms.now - (terms.expectation.lifetime + AGE_MARGIN);
     let latest = terms.now + AHEAD;
@@ -70,8 +78,18 @@ fn verify_with(
     // CIBA has no nonce.
     let no_nonce = |_: Option<&Nonce>| Ok(());
     let claims = parsed.claims(&verifier, no_nonce).map_err(|error| rule_of(&error, token))?;
-    let Some(at_hash) = claims.access_token_hash() else { return Ok(()) };
-    let access_token = AccessToken::new(terms.access_token.expose().to_owned());
+    Ok(claims.access_token_hash().cloned())
+}
+
+/// Where the token has an `at_hash`, it is the access token's (OpenID Connect Core §3.1.3.8).
+fn check_at_hash(
+    at_hash: Option<&AccessTokenHash>,
+    access_token: &Secret,
+    token: &Unverified<'_>,
+    key: &CoreJsonWebKey,
+) -> Result<(), Option<&'static str>> {
+    let Some(at_hash) = at_hash else { return Ok(()) };
+    let access_token = AccessToken::new(access_token.expose().to_owned());
     let expected = AccessTokenHash::from_token(&access_token, &token.alg.jws(), key);
     if expected.is_ok_and(|expected| expected == *at_hash) { Ok(()) } else { Err(Some("at_hash")) }
 }

@@ -70,8 +70,7 @@ fn situation(exercice: &Object, activity: &Object) -> Exercice {
         id: id(exercice, activity),
         profession: Code { label: professions::profession(&profession), code: profession },
         savoir_faire: scalar(exercice, "codeSavoirFaire").map(bare),
-        mode: scalar(activity, "codeModeExercice")
-            .map(|code| Code { label: professions::mode(&code), code }),
+        mode: scalar(activity, "codeModeExercice").map(|code| Code { label: professions::mode(&code), code }),
         role: scalar(activity, "codeRole").map(bare),
         site: site(activity),
     }

@@ -114,7 +114,9 @@ fn nothing_that_a_provider_writes_makes_it_fail() {
         assert!(claims.subject.complete);
         assert_eq!(claims.subject.national_id.as_deref(), Some("899700000001"));
     }
-    let odd = object(&json!({"sub": 1, "given_name": {"x": 1}, "groups": {"a": 1}, "amr": "mfa", "SubjectRefPro": []}));
+    let odd = object(
+        &json!({"sub": 1, "given_name": {"x": 1}, "groups": {"a": 1}, "amr": "mfa", "SubjectRefPro": []}),
+    );
     let claims = from_id_token(&odd, ProfileName::Psc.profile(), Vec::new());
     assert_eq!(claims.amr, ["mfa"]);
     assert_eq!(claims.subject.given_name, None);
