@@ -1,4 +1,5 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
-mod support;
 mod cli_config;
+mod house;
+mod support;
