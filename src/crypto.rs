@@ -1,18 +1,25 @@
 //! Keys, seals, hashes and certificates: everything cryptographic that is not TLS itself.
+//!
+//! One ring of keys ([`ring`]) is the root. From each of its keys one sub-key per purpose is derived, so that no
+//! value made for one purpose is of any use for another: keyed hashes, login tokens ([`token`]), wrapped data keys
+//! ([`seal`]), configuration secrets ([`enc`]). Certificates are read in [`x509`] and, for development, made in [`pki`].
+//!
+//! Nothing here reads a clock, knows a database or opens a connection; only [`key_file`], [`x509`] and [`pki`]
+//! touch files. Types with key material have no `Debug`, no `Display` and no `Serialize`.
 
-pub mod ring {
-    //! The key ring.
+pub mod enc;
+mod envelope;
+pub mod key_file;
+pub mod pki;
+mod private_file;
+pub mod random;
+pub mod ring;
+pub mod seal;
+pub mod signing_key;
+#[cfg(test)]
+mod testing;
+pub mod token;
+pub mod x509;
 
-    /// A keyed hash and the ring key it was made with.
-    #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct KeyedHash {
-        /// The ring key.
-        pub key_id: String,
-        /// HMAC-SHA-256.
-        pub hash: [u8; 32],
-    }
-
-    /// A person's keyed pseudonym.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-    pub struct Pseudonym([u8; 32]);
-}
+#[cfg(test)]
+mod no_leak;

@@ -1,0 +1,79 @@
+//! Secrets in configuration files: `ENC(v1:<key id>:<base64url>)`.
+//!
+//! Made by `relais secret encrypt` with the active ring key; opened by any ring key but the pseudonym key. The text
+//! is not bound to the place where it stands, so that it may be moved between files; whoever may write the
+//! configuration decides about every secret anyway.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use thiserror::Error;
+
+use super::envelope::{self, SUITE};
+use super::ring::KeyRing;
+use super::seal::SealError;
+use crate::domain::random::Random;
+use crate::domain::secret::Secret;
+
+const START: &str = "ENC(";
+const VERSION: &str = "v1";
+const END: char = ')';
+
+/// Why an `ENC(…)` text did not open. Shows the key's name and nothing of the value.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EncError {
+    /// Not of the form `ENC(v1:<key id>:<base64url>)`.
+    #[error("not of the form ENC(v1:<key id>:<base64url>): make it with `relais secret encrypt`")]
+    Malformed,
+    /// The ring has no such key.
+    #[error(
+        "encrypted with the key {key_id:?}, which is not in keys.ring: add that key, or encrypt the secret again"
+    )]
+    UnknownKey {
+        /// The key's name.
+        key_id: String,
+    },
+    /// Altered, or encrypted with another key of the same name.
+    #[error(
+        "cannot be decrypted with the key {key_id:?}: the text was altered or this is another key; encrypt the secret again"
+    )]
+    NotAuthentic {
+        /// The key's name.
+        key_id: String,
+    },
+}
+
+/// Whether a configuration value claims to be encrypted.
+#[must_use]
+pub fn is_encrypted(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(START) && text.ends_with(END)
+}
+
+/// Encrypts a secret with the active key.
+pub fn encrypt(ring: &KeyRing, random: &dyn Random, secret: &Secret) -> Result<String, SealError> {
+    let key_id = ring.active_id();
+    let sealed = envelope::close(&ring.active_keys().enc, random, &aad(key_id), secret.expose().as_bytes())
+        .map_err(|_| SealError::Sealing)?;
+    Ok(format!("{START}{VERSION}:{key_id}:{}{END}", URL_SAFE_NO_PAD.encode(sealed)))
+}
+
+/// Opens what [`encrypt`] made.
+pub fn decrypt(ring: &KeyRing, text: &str) -> Result<Secret, EncError> {
+    let inner = text.trim().strip_prefix(START).and_then(|text| text.strip_suffix(END));
+    let mut parts = inner.ok_or(EncError::Malformed)?.split(':');
+    let (Some(VERSION), Some(key_id), Some(value), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(EncError::Malformed);
+    };
+    let sealed = URL_SAFE_NO_PAD.decode(value).map_err(|_| EncError::Malformed)?;
+    let keys = ring.sub_keys(key_id).ok_or_else(|| EncError::UnknownKey { key_id: key_id.to_owned() })?;
+    let not_authentic = || EncError::NotAuthentic { key_id: key_id.to_owned() };
+    let opened = envelope::open(&keys.enc, &aad(key_id), &sealed).map_err(|_| not_authentic())?;
+    let text = std::str::from_utf8(opened.expose()).map_err(|_| not_authentic())?;
+    Ok(Secret::new(text))
+}
+
+fn aad(key_id: &str) -> String {
+    format!("{SUITE}|{key_id}|configuration")
+}
