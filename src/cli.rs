@@ -6,16 +6,22 @@
 mod check;
 mod clock;
 mod keys;
+pub mod login;
 mod output;
 mod pki;
 mod secret;
 mod simulator;
+pub mod terminal;
 mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+
+use crate::app::clock::SystemClock;
+use crate::crypto::random::SystemRandom;
 
 /// The command line of `relais`.
 #[derive(Parser)]
@@ -47,6 +53,8 @@ enum Verb {
     /// Make certificates for development
     #[command(subcommand)]
     Pki(pki::Verb),
+    /// Sign a person in, as a thick client does
+    Login(Box<login::LoginArgs>),
     /// Run the simulated provider alone
     Simulator(simulator::Arguments),
     /// Say which version this is
@@ -83,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Secret(verb) => secret::run(config, &verb),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Pki(verb) => pki::run(&verb),
+        Verb::Login(arguments) => return wait_for_login(*arguments),
         Verb::Simulator(arguments) => wait_for(simulator::run(arguments)),
         Verb::Version(arguments) => version::run(&arguments),
     }
@@ -94,5 +103,14 @@ fn wait_for(verb: impl Future<Output = End>) -> End {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(verb),
         Err(error) => output::failed(&error),
+    }
+}
+
+/// Runs the verb whose end has more than three numbers.
+fn wait_for_login(arguments: login::LoginArgs) -> ExitCode {
+    let run = login::run(arguments, Arc::new(SystemClock::start()), &SystemRandom);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run),
+        Err(error) => output::failed(&error).into(),
     }
 }

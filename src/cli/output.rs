@@ -21,6 +21,12 @@ pub fn say(text: impl Display) {
 
 /// Tells an error with everything that caused it.
 pub fn failed(error: &dyn Error) -> End {
+    say(format_args!("relais: {}", with_causes(error)));
+    End::Failed
+}
+
+/// An error and everything that caused it, in one line.
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -28,8 +34,7 @@ pub fn failed(error: &dyn Error) -> End {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    say(format_args!("relais: {text}"));
-    End::Failed
+    text
 }
 
 /// The environment as text; variables that are no text are none of ours.

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
 mod cli_config;
+mod client;
 mod house;
 mod support;
