@@ -42,40 +42,50 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, shared: &Shared)
     };
     match accepted {
         Ok((stream, certificate)) => http(stream, Peer { address, certificate }, shared).await,
-        Err(Some(refused)) => {
-            tracing::warn!(peer = %address, cause = refused.cause, detail = refused.detail, "TLS handshake refused");
-            tls.refused(&refused);
+        Err(Failed { refused, stream }) => {
+            if let Some(refused) = refused {
+                let Refused { cause, detail } = &refused;
+                tracing::warn!(peer = %address, cause, detail, "TLS handshake refused");
+                tls.refused(&refused);
+            } else {
+                tracing::debug!(peer = %address, "connection closed during the TLS handshake");
+            }
+            if let Some(stream) = stream {
+                linger(stream).await;
+            }
         }
-        Err(None) => tracing::debug!(peer = %address, "connection closed during the TLS handshake"),
     }
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
+/// A handshake that did not succeed, and the stream if the client may still be reading.
+struct Failed {
+    refused: Option<Refused>,
+    stream: Option<TcpStream>,
+}
+
 async fn handshake(
     stream: TcpStream,
     tls: &ServerTls,
     limits: &Limits,
-) -> Result<(TlsStream, Option<Arc<PeerCertificate>>), Option<Refused>> {
+) -> Result<(TlsStream, Option<Arc<PeerCertificate>>), Failed> {
     let accept = tokio_rustls::TlsAcceptor::from(tls.config()).accept(stream).into_fallible();
-    let accepted = tokio::time::timeout(limits.handshake_timeout, accept).await;
-    match accepted.map_err(|_| Some(Refused::timeout()))? {
-        Err((error, stream)) => {
-            let refused = Refused::from_io(&error);
-            linger(stream).await;
-            Err(refused)
+    let stream = match tokio::time::timeout(limits.handshake_timeout, accept).await {
+        Err(_elapsed) => return Err(Failed { refused: Some(Refused::timeout()), stream: None }),
+        Ok(Err((error, stream))) => {
+            return Err(Failed { refused: Refused::from_io(&error), stream: Some(stream) });
         }
-        Ok(stream) => {
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let judgement = tls.judge(chain);
-            if judgement == Judgement::Refused {
-                return Err(Some(Refused::no_longer_trusted()));
-            }
-            let chained = judgement == Judgement::Chained;
-            let certificate = chain.first().map(|leaf| Arc::new(PeerCertificate::new(leaf, chained)));
-            Ok((stream, certificate))
-        }
+        Ok(Ok(stream)) => stream,
+    };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let judgement = tls.judge(chain);
+    if judgement == Judgement::Refused {
+        return Err(Failed { refused: Some(Refused::no_longer_trusted()), stream: None });
     }
+    let chained = judgement == Judgement::Chained;
+    let certificate = chain.first().map(|leaf| Arc::new(PeerCertificate::new(leaf, chained)));
+    Ok((stream, certificate))
 }
 
 async fn linger(mut stream: TcpStream) {

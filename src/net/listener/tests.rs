@@ -93,6 +93,30 @@ async fn r_g_01_plain_http_on_a_tls_port_is_refused_and_a_probe_is_not_a_refusal
     assert_eq!(refusals.wait_for(1).await, ["not_tls"]);
 }
 
+/// A hello that offers `version` and nothing newer.
+fn old_hello(version: [u8; 2]) -> Vec<u8> {
+    let extensions = [0, 10, 0, 4, 0, 2, 0, 23, 0, 13, 0, 4, 0, 2, 4, 3];
+    let suites = [0, 2, 0xc0, 0x2f, 1, 0];
+    let body = [&version[..], &[7; 32], &[0], &suites, &[0, 16], &extensions].concat();
+    let length = u8::try_from(body.len()).expect("short");
+    [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat()
+}
+
+#[tokio::test]
+async fn r_g_01_tls_1_1_and_older_are_refused() {
+    let pki = Pki::new();
+    let (tls, refusals) = pki.tls(ClientAuth::None);
+    let server = Running::start(Some(tls), router(), Limits::default()).await;
+    for (position, minor) in [1, 2].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(server.address).await.expect("connect");
+        stream.write_all(&old_hello([3, minor])).await.expect("write");
+        let mut alert = [0; 7];
+        stream.read_exact(&mut alert).await.expect("alert");
+        assert_eq!((alert[0], &alert[5..]), (21, &[2, 70][..]), "fatal protocol_version");
+        assert_eq!(refusals.wait_for(position + 1).await.last(), Some(&"tls_version"));
+    }
+}
+
 #[tokio::test]
 async fn r_h_01_slow_heads_are_cut() {
     let server = Running::start(None, router(), limits()).await;
@@ -221,6 +245,19 @@ async fn a_drain_answers_what_is_in_progress_closes_what_is_idle_and_accepts_not
 }
 
 #[tokio::test]
+async fn a_drain_answers_what_is_in_progress_over_http_2_too() {
+    let pki = Pki::new();
+    let (tls, _) = pki.tls(ClientAuth::None);
+    let server = Running::start(Some(tls), router(), Limits::default()).await;
+    let (client, url) = (pki.outbound(None), server.url("/slow"));
+    let request = tokio::spawn(async move { client.send(get(&url)).await });
+    pause(500).await;
+    server.shutdown.cancel();
+    assert_eq!(request.await.expect("no panic").expect("answer").status, 200);
+    tokio::time::timeout(SHORT, server.task).await.expect("ends with its last request").expect("no panic");
+}
+
+#[tokio::test]
 async fn a_drain_is_bounded() {
     let limits = Limits { drain_timeout: SHORT, ..Limits::default() };
     let server = Running::start(None, router(), limits).await;
@@ -277,7 +314,7 @@ async fn optional_without_a_client_ca_chains_nobody() {
     assert_eq!(certificate_seen(&server, &pki, Some(&signed)).await["chained"], false);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_certificates_are_judged_in_the_handshake_and_each_side_says_why() {
     let pki = Pki::new();
     let (tls, refusals) = pki.tls(ClientAuth::Required { ca: pki.ca_file() });
@@ -285,12 +322,14 @@ async fn required_certificates_are_judged_in_the_handshake_and_each_side_says_wh
     assert_eq!(certificate_seen(&server, &pki, Some(&pki.client("lps"))).await["chained"], true);
 
     let expired = pki.ca.issue_client("late", now() - HOUR * 2, now() - HOUR).expect("certificate");
-    let foreign = Pki::new().client("foreign");
+    let foreign = Pki::named("somebody else").client("foreign");
+    let namesake = Pki::new().client("of an authority of the same name");
     let wrong_use = pki.server(&["localhost"]);
     let refused = |alert| TlsFailure::ClientCertificateRefused { alert };
     let cases = [
         (None, "certificate_missing", TlsFailure::ClientCertificateRequired),
         (Some(&foreign), "certificate_untrusted", refused("unknown_ca")),
+        (Some(&namesake), "certificate_untrusted", refused("unknown_ca")),
         (Some(&expired), "certificate_expired", refused("certificate_expired")),
         (Some(&wrong_use), "certificate_invalid", refused("unsupported_certificate")),
     ];
