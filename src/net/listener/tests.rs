@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Extension;
-use axum::routing::get as on_get;
+use axum::extract::rejection::BytesRejection;
+use axum::routing::{get as on_get, post as on_post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -21,13 +22,23 @@ const SHORT: Duration = Duration::from_millis(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 fn limits() -> Limits {
-    Limits { handshake_timeout: SHORT, header_timeout: SHORT, idle_timeout: SHORT * 3, ..Limits::default() }
+    Limits {
+        handshake_timeout: SHORT,
+        header_timeout: SHORT,
+        body_timeout: SHORT,
+        idle_timeout: SHORT * 3,
+        ..Limits::default()
+    }
 }
 
 fn router() -> Router {
     Router::new()
         .route("/", on_get(|| async { "hello" }))
         .route("/slow", on_get(|| async { pause(1500).await }))
+        .route(
+            "/read",
+            on_post(|body: Result<Bytes, BytesRejection>| async move { body.is_err().to_string() }),
+        )
         .route("/never", on_get(std::future::pending::<()>))
         .route(
             "/stream",
@@ -168,6 +179,27 @@ async fn r_h_01_a_kept_connection_may_idle_but_its_next_head_may_not_dawdle() {
     let mut idle = TcpStream::connect(server.address).await.expect("connect");
     idle.write_all(REQUEST).await.expect("write");
     assert!(rest(&mut idle).await.expect("closed when idle").ends_with("hello"));
+}
+
+#[tokio::test]
+async fn r_h_01_a_body_that_trickles_in_fails() {
+    let server = Running::start(None, router(), limits()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connect");
+    let head = b"POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n";
+    stream.write_all(head).await.expect("write");
+    let (mut reader, mut writer) = stream.split();
+    let trickle = async {
+        while writer.write_all(b"x").await.is_ok() {
+            pause(50).await;
+        }
+    };
+    let mut buffer = [0; 4096];
+    let answer = tokio::select! {
+        () = trickle => panic!("closed without an answer"),
+        read = reader.read(&mut buffer) => String::from_utf8_lossy(&buffer[..read.expect("read")]).into_owned(),
+        () = pause(1500) => panic!("still waiting"),
+    };
+    assert!(answer.ends_with("true"), "{answer}");
 }
 
 #[tokio::test]
