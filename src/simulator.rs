@@ -154,6 +154,16 @@ impl Simulator {
         self.state().stats.handshake_refused(cause);
     }
 
+    /// Approves every request that rings from now on, so long after its ring; `None`: somebody has to. The same
+    /// as `auto` of `PUT /_sim/settings`, for whoever runs the provider in the process.
+    pub fn approve_by_itself(&self, after: Option<Duration>) {
+        let approve = |after: Duration| settings::Auto {
+            decision: settings::Decision::Approve,
+            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.state().settings.auto = after.map(approve);
+    }
+
     /// The state. Every change of it is made whole under this lock, so a poisoned one is still consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
