@@ -104,6 +104,15 @@ async fn a_request_may_decide_itself() {
 }
 
 #[tokio::test]
+async fn nothing_is_decided_after_the_end() {
+    let lab = Lab::new();
+    lab.settings(json!({ "auto": { "decision": "deny", "after_ms": 120_000 } })).await;
+    lab.start(DOCTOR).await;
+    lab.advance(120_000);
+    assert_eq!(status(&lab, 0).await, "expired");
+}
+
+#[tokio::test]
 async fn the_process_may_order_approvals_as_the_control_interface_does() {
     let lab = Lab::new();
     lab.simulator.approve_by_itself(Some(std::time::Duration::from_millis(300)));
