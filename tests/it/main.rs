@@ -1,3 +1,4 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
+mod provider;
 mod support;
