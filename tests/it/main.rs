@@ -3,4 +3,5 @@
 mod cli_config;
 mod client;
 mod house;
+mod provider;
 mod support;
