@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::End;
+use crate::telemetry::log;
 
 /// Writes a line of data to stdout. A reader that went away is a failure.
 pub fn data(text: impl Display) -> End {
@@ -35,6 +36,11 @@ pub fn with_causes(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Logs to stderr, filtered as the environment says.
+pub fn set_up_logs(format: log::Format) -> Result<(), log::LogError> {
+    log::init(&log::Options { format, filter: std::env::var(log::VARIABLE).ok() })
 }
 
 /// The environment as text; variables that are no text are none of ours.

@@ -1,9 +1,9 @@
 //! The Prometheus recorder behind the metric names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{self, APPROVAL_SECONDS};
@@ -18,16 +18,20 @@ const APPROVALS: [f64; 8] = [2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
 /// How often samples are folded; without it histograms would grow without bound (R-H-09).
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Makes Prometheus the process's recorder and describes every metric to it. Once per process.
+/// Makes Prometheus the process's recorder and describes every metric to it. Further calls give the same handle:
+/// several servers in one process (tests) share what is global.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
     let handle = PrometheusBuilder::new()
         .set_buckets(&CALLS)?
-        .set_buckets_for_metric(
-            metrics_exporter_prometheus::Matcher::Full(APPROVAL_SECONDS.to_owned()),
-            &APPROVALS,
-        )?
+        .set_buckets_for_metric(Matcher::Full(APPROVAL_SECONDS.to_owned()), &APPROVALS)?
         .install_recorder()?;
     metrics::describe();
+    *installed = Some(handle.clone());
     Ok(handle)
 }
 

@@ -2,6 +2,7 @@
 
 mod cli_config;
 mod client;
+mod flows;
 mod house;
 mod provider;
 mod support;

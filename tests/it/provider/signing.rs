@@ -52,7 +52,8 @@ impl SigningKey {
     /// Signs whatever is given.
     pub fn sign_text(&self, header: &Value, payload: &str) -> String {
         let message = unsigned(header, payload);
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.alg).expect("a signature");
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.alg).expect("a signature");
         format!("{message}.{signature}")
     }
 }
