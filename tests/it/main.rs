@@ -1,1 +1,4 @@
 //! The integration tests: one binary, real HTTP, both stores.
+
+mod store;
+mod support;

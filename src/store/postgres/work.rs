@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Postgres as Driver;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
-use sqlx::{Executor as _, Postgres as Driver};
 
-use crate::store::conn::{Class, Conn as _, Fault, Work};
+use crate::store::conn::{Class, Fault, Work};
 use crate::store::facade::Backend;
 
 /// How often a conflict is tried.
@@ -147,7 +147,7 @@ async fn transaction<T>(pool: &PgPool, work: &Work<T>) -> Run<T> {
 
 async fn control(connection: &mut PoolConnection<Driver>, sql: &'static str) -> Result<(), Fault> {
     timed(CLOSE_TIMEOUT, async {
-        connection.execute(sqlx::raw_sql(sql)).await?;
+        sqlx::raw_sql(sql).execute(&mut **connection).await?;
         Ok(())
     })
     .await
