@@ -1,6 +1,7 @@
 //! The pick-up, its repetition, and the first use that opposes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relais::domain::ids::SessionId;
 use relais::domain::login::LoginStatus;
@@ -120,15 +121,14 @@ async fn a_first_use_and_a_repetition_never_both_win(h: Harness) {
         let used = first_use(&h, &handle, session.session_id);
         let again = h.pick_up(&new.login, &format!("{handle}_again"));
         let using = async move { using.record_use(used).await.expect("works") };
-        let repeating = async move { repeating.pick_up(again, &holder()).await.expect("works") };
-        // Which one is spawned first alternates, so that each gets its chance.
-        let (used, repeated) = if round % 2 == 0 {
-            let (using, repeating) = (tokio::spawn(using), tokio::spawn(repeating));
-            (using.await.expect("no panic"), repeating.await.expect("no panic"))
-        } else {
-            let (repeating, using) = (tokio::spawn(repeating), tokio::spawn(using));
-            (using.await.expect("no panic"), repeating.await.expect("no panic"))
+        // A little later each time, so that each of the two gets its chance.
+        let head_start = Duration::from_micros(100 * (round % 40));
+        let repeating = async move {
+            let _ = tokio::time::timeout(head_start, std::future::pending::<()>()).await;
+            repeating.pick_up(again, &holder()).await.expect("works")
         };
+        let (using, repeating) = (tokio::spawn(using), tokio::spawn(repeating));
+        let (used, repeated) = (using.await.expect("no panic"), repeating.await.expect("no panic"));
         match (used, repeated) {
             (UseOutcome::Recorded, PickUpOutcome::AlreadyPickedUp(_)) => uses += 1,
             (UseOutcome::HandleDead, PickUpOutcome::Repeated(_)) => repetitions += 1,
