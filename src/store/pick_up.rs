@@ -90,6 +90,8 @@ async fn repeat(
     repeatable_until: Timestamp,
 ) -> Result<PickUpOutcome, Fault> {
     let session_id = session.session.session_id;
+    // Repetitions of one pick-up go one after the other: each sees the handle that the one before has drawn.
+    db.execute("UPDATE logins SET attempt = attempt WHERE login_id = $1", args![row.login.login_id]).await?;
     let in_time = pick_up.now <= repeatable_until && session.session.state == SessionState::Active;
     if in_time && kill_unused_handle(db, session_id, pick_up.now).await? {
         insert_handle(db, pick_up, &row, session_id).await?;
@@ -105,7 +107,7 @@ async fn repeat(
         return Ok(PickUpOutcome::Repeated(Box::new(session.session)));
     }
     if in_time && !handle_was_used(db, session_id).await? {
-        // Another repetition was faster and drew a handle that this one has not seen.
+        // No living handle, and yet none was used: what was read has changed since.
         return Err(Fault::Again);
     }
     let record = AuditRecord::of_login(&row, pick_up.now, event::HANDLE_REPLAY, pick_up.attempt, by)

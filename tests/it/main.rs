@@ -5,4 +5,5 @@ mod client;
 mod flows;
 mod house;
 mod provider;
+mod store;
 mod support;

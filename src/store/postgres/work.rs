@@ -147,7 +147,7 @@ async fn transaction<T>(pool: &PgPool, work: &Work<T>) -> Run<T> {
 
 async fn control(connection: &mut PoolConnection<Driver>, sql: &'static str) -> Result<(), Fault> {
     timed(CLOSE_TIMEOUT, async {
-        sqlx::Executor::execute(&mut **connection, sqlx::raw_sql(sql)).await?;
+        sqlx::raw_sql(sql).execute(&mut **connection).await?;
         Ok(())
     })
     .await

@@ -1,0 +1,18 @@
+//! The contract of the stores: every test runs on SQLite and on PostgreSQL.
+
+mod harness;
+
+mod arrows;
+mod audit;
+mod cancel_safety;
+mod commit_outcome;
+mod idempotency;
+mod migrations;
+mod nodes;
+mod pick_ups;
+mod sealing;
+mod serve_lock;
+mod sessions;
+mod slots;
+mod upkeep;
+mod wake;

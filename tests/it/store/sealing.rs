@@ -1,0 +1,250 @@
+//! What lies sealed, what is wiped, and that nothing lies in clear (R-K-01).
+
+use relais::domain::ids::GrantId;
+use relais::domain::login::EndStatus;
+use relais::domain::secret::Secret;
+use relais::domain::session::SessionEndReason;
+use relais::engine::ports::{EndSession, StoreError};
+
+use super::harness::{
+    ACCESS_TOKEN, AUTH_REQ_ID, FAMILY_NAME, HINT, Harness, ID_TOKEN, REFRESH_TOKEN, Raw, USERINFO, at,
+    attempt, claims, end_login, for_each_store, holder, won,
+};
+
+for_each_store! {
+    tokens_and_claims_come_back_as_they_went_in,
+    userinfo_is_sealed_while_there_are_tokens,
+    r_k_01_a_value_moved_to_another_row_does_not_open,
+    r_k_01_a_value_moved_to_another_column_does_not_open,
+    r_k_01_a_wrap_moved_to_another_registration_does_not_open,
+    a_login_that_ended_without_a_session_keeps_its_hint_only,
+    an_approval_wipes_the_request,
+    the_end_of_a_session_wipes_its_grant,
+    no_secret_lies_in_clear,
+}
+
+async fn tokens_and_claims_come_back_as_they_went_in(h: Harness) {
+    let new = h.approved(HINT).await;
+    let grant = h.store.grant(new.login.grant_id).await.expect("works").expect("there");
+    let tokens = grant.tokens.expect("sealed");
+    assert_eq!(tokens.access_token.expose(), ACCESS_TOKEN);
+    assert_eq!(tokens.access_expires_at, Some(at(126)));
+    assert_eq!(tokens.refresh_token.expect("sealed").expose(), REFRESH_TOKEN);
+    assert_eq!(tokens.refresh_expires_at, Some(at(1800)));
+    assert_eq!(tokens.id_token.expose(), ID_TOKEN);
+    assert!(grant.claims.expect("sealed") == claims());
+    assert!(grant.userinfo.is_none());
+    assert!(h.store.grant(GrantId(uuid::Uuid::nil())).await.expect("works").is_none());
+}
+
+async fn userinfo_is_sealed_while_there_are_tokens(h: Harness) {
+    let pending = h.pending("other").await;
+    let document = Secret::new(USERINFO);
+    let mut complete = claims();
+    complete.subject.complete = true;
+    let stored = h.store.complete_grant(pending.login.grant_id, &complete, &document).await.expect("works");
+    assert!(!stored, "no tokens yet");
+
+    let (new, session) = h.picked_up(HINT, "rsh_1").await;
+    let grant_id = new.login.grant_id;
+    assert!(h.store.complete_grant(grant_id, &complete, &document).await.expect("works"));
+    let grant = h.store.grant(grant_id).await.expect("works").expect("there");
+    assert_eq!(grant.userinfo.expect("sealed").expose(), USERINFO);
+    assert!(grant.claims.expect("sealed").subject.complete);
+
+    end_session(&h, session.session_id, 20).await;
+    assert!(!h.store.complete_grant(grant_id, &complete, &document).await.expect("works"));
+    let grant = h.store.grant(grant_id).await.expect("works").expect("there");
+    assert!(grant.userinfo.is_none() && grant.claims.is_none() && grant.tokens.is_none());
+}
+
+fn is_sealed<T>(outcome: Result<T, StoreError>, wanted: &str) -> bool {
+    matches!(outcome, Err(StoreError::Sealed { table: "grants", column }) if column == wanted)
+}
+
+async fn r_k_01_a_value_moved_to_another_row_does_not_open(h: Harness) {
+    let (mine, _) = h.picked_up("mine", "rsh_mine").await;
+    h.picked_up("theirs", "rsh_theirs").await;
+    for (moved, column) in [
+        ("UPDATE grants SET claims = (SELECT max(claims) FROM grants)", "claims"),
+        ("UPDATE grants SET claims = (SELECT min(claims) FROM grants)", "claims"),
+    ] {
+        // `max` and `min` are each of one row only, so one of the two handles meets a foreign value.
+        if !h.raw.is_sqlite() {
+            break;
+        }
+        h.raw.run(moved).await.expect("the database does not know better");
+        let mut refused = 0;
+        for handle in ["rsh_mine", "rsh_theirs"] {
+            let presented = h.store.session_by_handle(&[h.handle(handle)]).await;
+            refused += usize::from(is_sealed(presented, column));
+        }
+        assert!(refused >= 1);
+    }
+    swap(&h, "tokens").await;
+    assert!(is_sealed(h.store.grant(mine.login.grant_id).await, "tokens"));
+    swap(&h, "tokens").await;
+    swap(&h, "hint").await;
+    assert!(is_sealed(h.store.login(mine.login.login_id).await, "hint"));
+    swap(&h, "hint").await;
+    swap(&h, "wraps").await;
+    assert!(is_sealed(h.store.login(mine.login.login_id).await, "wraps"));
+    swap(&h, "wraps").await;
+    if !h.raw.is_sqlite() {
+        h.store.login(mine.login.login_id).await.expect("all is in its place again");
+    }
+}
+
+/// Exchanges a column between the two rows of `grants`.
+async fn swap(h: &Harness, column: &str) {
+    macro_rules! swap {
+        ($column:literal) => {
+            concat!(
+                "UPDATE grants SET ",
+                $column,
+                " = (SELECT other.",
+                $column,
+                " FROM grants other WHERE other.grant_id <> grants.grant_id)"
+            )
+        };
+    }
+    let sql = match column {
+        "tokens" => swap!("tokens"),
+        "hint" => swap!("hint"),
+        _ => swap!("wraps"),
+    };
+    match &h.raw {
+        Raw::Postgres(_) => assert_eq!(h.raw.run(sql).await.expect("two rows"), 2),
+        // SQLite reads what the statement has just written; a copy keeps the old values.
+        Raw::Sqlite(_) => {
+            let copy = "CREATE TEMP TABLE IF NOT EXISTS before AS SELECT * FROM grants";
+            h.raw.run("DROP TABLE IF EXISTS temp.before").await.expect("ours");
+            h.raw.run(copy).await.expect("ours");
+            let sql = match column {
+                "tokens" => {
+                    "UPDATE grants SET tokens = (SELECT b.tokens FROM temp.before b
+                             WHERE b.grant_id <> grants.grant_id)"
+                }
+                "hint" => {
+                    "UPDATE grants SET hint = (SELECT b.hint FROM temp.before b
+                           WHERE b.grant_id <> grants.grant_id)"
+                }
+                _ => {
+                    "UPDATE grants SET wraps = (SELECT b.wraps FROM temp.before b
+                      WHERE b.grant_id <> grants.grant_id)"
+                }
+            };
+            assert_eq!(h.raw.run(sql).await.expect("two rows"), 2);
+        }
+    }
+}
+
+async fn r_k_01_a_value_moved_to_another_column_does_not_open(h: Harness) {
+    let new = h.approved(HINT).await;
+    h.raw.run("UPDATE grants SET userinfo = claims").await.expect("the database does not know better");
+    assert!(is_sealed(h.store.grant(new.login.grant_id).await, "userinfo"));
+}
+
+async fn r_k_01_a_wrap_moved_to_another_registration_does_not_open(h: Harness) {
+    let new = h.approved(HINT).await;
+    h.raw.run("UPDATE grants SET registration = 'autre'").await.expect("the database does not know better");
+    assert!(is_sealed(h.store.grant(new.login.grant_id).await, "wraps"));
+}
+
+async fn a_login_that_ended_without_a_session_keeps_its_hint_only(h: Harness) {
+    for end in [EndStatus::Expired, EndStatus::Failed, EndStatus::Cancelled] {
+        let new = h.approved(HINT).await;
+        let ended =
+            won(h.store.end_login(end_login(new.login.login_id, end), &holder()).await.expect("works"));
+        assert_eq!(ended.login_hint.expect("still readable").expose(), HINT);
+    }
+    let left = "SELECT count(*) FROM grants
+                WHERE request IS NOT NULL OR tokens IS NOT NULL OR claims IS NOT NULL OR userinfo IS NOT NULL";
+    assert_eq!(h.raw.number(left).await, 0);
+    h.store.housekeep(at(8 + 599)).await.expect("works");
+    assert_eq!(h.raw.number("SELECT count(*) FROM grants WHERE hint IS NOT NULL").await, 3);
+    h.store.housekeep(at(8 + 600)).await.expect("works");
+    let left = "SELECT count(*) FROM grants WHERE hint IS NOT NULL OR wraps IS NOT NULL";
+    assert_eq!(h.raw.number(left).await, 0, "with the data key nothing in a backup opens either");
+}
+
+async fn an_approval_wipes_the_request(h: Harness) {
+    h.pending(HINT).await;
+    assert_eq!(h.raw.number("SELECT count(*) FROM grants WHERE request IS NOT NULL").await, 1);
+    h.approved("other").await;
+    assert_eq!(h.raw.number("SELECT count(*) FROM grants WHERE request IS NOT NULL").await, 1);
+}
+
+async fn end_session(h: &Harness, session_id: relais::domain::ids::SessionId, seconds: u64) {
+    let end =
+        EndSession { session_id, attempt: attempt(), now: at(seconds), reason: SessionEndReason::Logout };
+    h.store.end_session(end, &holder()).await.expect("works");
+}
+
+async fn the_end_of_a_session_wipes_its_grant(h: Harness) {
+    let (new, session) = h.picked_up(HINT, "rsh_1").await;
+    end_session(&h, session.session_id, 20).await;
+    let left = "SELECT count(*) FROM grants
+                WHERE request IS NOT NULL OR tokens IS NOT NULL OR claims IS NOT NULL OR userinfo IS NOT NULL";
+    assert_eq!(h.raw.number(left).await, 0);
+    let login = h.read(new.login.login_id).await;
+    assert!(login.login_hint.is_some(), "the login is readable for 10 minutes after the pick-up");
+    h.store.housekeep(at(10 + 600)).await.expect("works");
+    assert!(h.read(new.login.login_id).await.login_hint.is_none());
+
+    let (_, session) = h.picked_up("later", "rsh_2").await;
+    end_session(&h, session.session_id, 10 + 600).await;
+    let left = "SELECT count(*) FROM grants WHERE hint IS NOT NULL OR wraps IS NOT NULL";
+    assert_eq!(h.raw.number(left).await, 0, "no longer readable: nothing waits for housekeeping");
+}
+
+async fn no_secret_lies_in_clear(h: Harness) {
+    h.starting("person-starting").await;
+    h.pending("person-pending").await;
+    let (new, _) = h.picked_up(HINT, "rsh_handle-that-nobody-may-read").await;
+    let document = Secret::new(USERINFO);
+    h.store.complete_grant(new.login.grant_id, &claims(), &document).await.expect("works");
+    let token = format!("rlt_{}", new.login.login_id);
+    let dump = dump(&h).await;
+    let there = |needle: &[u8]| dump.windows(needle.len()).any(|window| window == needle);
+    assert!(there(b"logiciel"), "the dump shows what is not secret");
+    for secret in [
+        HINT,
+        "person-starting",
+        "person-pending",
+        AUTH_REQ_ID,
+        ACCESS_TOKEN,
+        REFRESH_TOKEN,
+        ID_TOKEN,
+        FAMILY_NAME,
+        "that-nobody-may-read",
+        &token,
+    ] {
+        assert!(!there(secret.as_bytes()), "{secret} lies in clear");
+        let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!there(hexadecimal.as_bytes()), "{secret} lies in clear");
+    }
+}
+
+/// The files of SQLite; every row of every table of PostgreSQL, binary columns in hexadecimal.
+async fn dump(h: &Harness) -> Vec<u8> {
+    if let Some(file) = &h.file {
+        let mut all = std::fs::read(file).expect("there");
+        all.extend(std::fs::read(file.with_extension("db-wal")).expect("in WAL mode"));
+        return all;
+    }
+    let mut all = String::new();
+    for table in [
+        "SELECT t::text FROM logins t",
+        "SELECT t::text FROM person_slots t",
+        "SELECT t::text FROM grants t",
+        "SELECT t::text FROM sessions t",
+        "SELECT t::text FROM handles t",
+        "SELECT t::text FROM replays t",
+        "SELECT t::text FROM nodes t",
+        "SELECT t::text FROM audit t",
+    ] {
+        all.push_str(&h.raw.texts(table).await.join("\n"));
+    }
+    all.into_bytes()
+}
