@@ -46,7 +46,9 @@ async fn rp_061_missing_scope_and_lives_are_no_fault() {
 #[tokio::test]
 async fn rp_062_063_what_is_no_token_answer_ends_the_login() {
     let setup = Setup::new().await;
-    for (name, value) in [("token_type", json!("mac")), ("id_token", json!(null)), ("access_token", json!(""))] {
+    for (name, value) in
+        [("token_type", json!("mac")), ("id_token", json!(null)), ("access_token", json!(""))]
+    {
         let mut answer = setup.token_answer(&rsa_1().sign(&setup.claims()));
         answer[name] = value;
         setup.op.next("token", Reply::json(200, &answer));
@@ -64,7 +66,9 @@ async fn rp_062_063_what_is_no_token_answer_ends_the_login() {
 #[tokio::test]
 async fn rp_064_wrong_issuer_is_refused() {
     let setup = Setup::new().await;
-    for wrong in [json!(format!("{}1", setup.op.base)), json!(format!("{}/", setup.op.base)), json!(1), json!("")] {
+    for wrong in
+        [json!(format!("{}1", setup.op.base)), json!(format!("{}/", setup.op.base)), json!(1), json!("")]
+    {
         assert_eq!(setup.outcome_of_claims(|claims| claims["iss"] = wrong).await, TOKEN_INVALID);
     }
     assert_eq!(setup.outcome_of_claims(|claims| without(claims, "iss")).await, TOKEN_INVALID);
@@ -240,7 +244,10 @@ async fn rp_075_the_time_of_authentication_may_be_old_but_not_to_come() {
 async fn rp_076_another_person_is_refused() {
     let setup = Setup::new().await;
     let mismatch = "failed identity_mismatch";
-    assert_eq!(setup.outcome_of_claims(|claims| claims["SubjectNameID"] = json!("899700000002")).await, mismatch);
+    assert_eq!(
+        setup.outcome_of_claims(|claims| claims["SubjectNameID"] = json!("899700000002")).await,
+        mismatch
+    );
     let fallback = setup
         .outcome_of_claims(|claims| {
             without(claims, "SubjectNameID");

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
+use relais::domain::names::RegistrationName;
 use relais::domain::profile::{Profile, ProfileName};
 use relais::domain::registration::{Environment, Provider, Registration};
 use relais::domain::secret::Secret;
 use relais::engine::ports::{
-    Acknowledgement, Approved, BackchannelRequest, Expectation, PollAnswer, PollRequest, Providers, StartFailure,
+    Acknowledgement, Approved, BackchannelRequest, Expectation, PollAnswer, PollRequest, Providers,
+    StartFailure,
 };
-use relais::domain::clock::Clock as _;
-use relais::domain::names::RegistrationName;
 use relais::provider::{Clients, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings};
 use serde_json::{Value, json};
 
@@ -102,7 +103,8 @@ impl Setup {
         change(&mut provider, &mut registration);
         let name = registration.registration.name.clone();
         let clients = Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()));
-        let setup = Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
+        let setup =
+            Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
         setup.op.publish(&[rsa_1().jwk()]);
         setup.op.stand("backchannel", Reply::json(200, &acknowledgement()));
         setup.op.stand("token", Reply::json(200, &setup.token_answer(&rsa_1().sign(&setup.claims()))));
@@ -213,7 +215,9 @@ pub const APPROVED: &str = "approved";
 pub const TOKEN_INVALID: &str = "failed token_invalid";
 
 fn outcome(answer: PollAnswer) -> String {
-    let wait = |wait: Option<Duration>| wait.map_or(String::new(), |wait| format!(" {}", wait.as_secs()));
+    let wait = |wait: Option<Duration>| {
+        wait.map_or(String::new(), |wait| format!(" {:.0}", wait.as_secs_f64().ceil()))
+    };
     match answer {
         PollAnswer::Pending { retry_after } => format!("pending{}", wait(retry_after)),
         PollAnswer::SlowDown { retry_after } => format!("slow_down{}", wait(retry_after)),
