@@ -1,6 +1,6 @@
 //! Reads configuration into domain values and each module's plain settings.
 //!
-//! [`load`] merges file, environment and flags ([`keys`] lists every key), reads every section, and tells all
+//! [`load()`] merges file, environment and flags ([`keys`] lists every key), reads every section, and tells all
 //! problems at once. No other module than `app` sees [`Config`]: each gets its own part. What holds a secret has
 //! no `Debug`.
 
@@ -17,6 +17,8 @@ mod registrations;
 mod ring;
 mod secrets;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -32,6 +34,10 @@ use crate::crypto::ring::KeyRing;
 use crate::domain::application::Application;
 use crate::domain::time::Timestamp;
 use reader::{Context, Reader};
+
+/// What `demo` runs: `config/relais.demo.toml`. Its relative paths start from the state folder, into which it is
+/// written.
+pub const DEMO: &str = include_str!("../config/relais.demo.toml");
 
 /// How strict the rules are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +79,7 @@ pub fn load(
     overrides: &[(String, Value)],
     now: Timestamp,
 ) -> Result<Config, Problems> {
-    let (context, table) = open(file, environment, overrides, now);
+    let (context, table) = open(file, environment, overrides, now)?;
     let root = Reader::root(&context, &table);
     let key_ring = ring::read(&root.section("keys"));
     let store = store::read(&root.section("store"), key_ring.as_ref());
@@ -82,6 +88,7 @@ pub fn load(
     let providers = providers::read(&root);
     let registrations = registrations::read(&root, &providers, key_ring.as_ref());
     let applications = applications::read(&root, &providers, &registrations, key_ring.as_ref());
+    look_over(&context, clients.as_ref(), ops.as_ref(), &applications);
     let mode = context.mode;
     let (problems, warnings) = context.into_findings();
     match (store, key_ring, clients, ops) {
@@ -100,13 +107,32 @@ pub fn load(
     }
 }
 
+/// What concerns several sections.
+fn look_over(
+    context: &Context,
+    clients: Option<&ClientsListener>,
+    ops: Option<&OpsListener>,
+    applications: &[Application],
+) {
+    if let (Some(clients), Some(ops)) = (clients, ops)
+        && clients.bind == ops.bind
+        && clients.bind.port() != 0
+    {
+        let what = "is the address of listeners.clients too";
+        context.problem("listeners.ops.bind", what, "give each listener a port of its own");
+    }
+    if applications.is_empty() {
+        context.warn("applications", "holds none: nobody can start a login", "declare one");
+    }
+}
+
 /// Reads the key ring alone: what `secret encrypt` needs before the configuration is complete.
 pub fn load_key_ring(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
     now: Timestamp,
 ) -> Result<KeyRing, Problems> {
-    let (context, table) = open(file, environment, &[], now);
+    let (context, table) = open(file, environment, &[], now)?;
     let key_ring = ring::read(&Reader::root(&context, &table).section("keys"));
     let (mut problems, _) = context.into_findings();
     problems.retain(|problem| problem.path.is_empty() || problem.path.split('.').next() == Some("keys"));
@@ -121,8 +147,10 @@ fn open(
     environment: impl Iterator<Item = (String, String)>,
     overrides: &[(String, Value)],
     now: Timestamp,
-) -> (Context, Table) {
-    let (mut context, table) = Context::new(load::Sources::read(file, environment, overrides), now);
+) -> Result<(Context, Table), Problems> {
+    let sources =
+        load::Sources::read(file, environment, overrides).map_err(|problem| Problems(vec![problem]))?;
+    let (mut context, table) = Context::new(sources, now);
     let words = [("production", Mode::Production), ("development", Mode::Development)];
     let mode = Reader::root(&context, &table).word("mode", &words);
     context.mode = mode.unwrap_or(Mode::Production);
@@ -130,5 +158,5 @@ fn open(
         let what = "development: literal secrets and loopback http are accepted";
         context.warn("mode", what, "set mode = \"production\" where real persons log in");
     }
-    (context, table)
+    Ok((context, table))
 }

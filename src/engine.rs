@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use crate::crypto::ring::KeyRing;
 use crate::domain::clock::Clock;
@@ -169,7 +170,7 @@ impl Engine {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
-        self.tasks.spawn(work).await
+        self.tasks.spawn(work.instrument(Span::current())).await
     }
 
     fn attempt(&self) -> Attempt {

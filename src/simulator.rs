@@ -6,7 +6,7 @@
 //!
 //! Invariants: it has wire types of its own and shares none with the provider client, so that the product is not
 //! tested against itself; what a personality does differently is data ([`personality`]); time and randomness are
-//! injected; what it remembers is bounded ([`requests`]).
+//! injected; what it remembers is bounded (ten minutes, ten thousand requests).
 //!
 //! It must not be reachable by strangers: whoever reaches the control interface approves logins. Binding to
 //! loopback is its caller's business.
@@ -152,6 +152,16 @@ impl Simulator {
     /// Counts a TLS handshake that the listener refused; `cause` is a fixed word such as `no_certificate`.
     pub fn handshake_refused(&self, cause: &'static str) {
         self.state().stats.handshake_refused(cause);
+    }
+
+    /// Approves every request that rings from now on, so long after its ring; `None`: somebody has to. The same
+    /// as `auto` of `PUT /_sim/settings`, for whoever runs the provider in the process.
+    pub fn approve_by_itself(&self, after: Option<Duration>) {
+        let approve = |after: Duration| settings::Auto {
+            decision: settings::Decision::Approve,
+            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.state().settings.auto = after.map(approve);
     }
 
     /// The state. Every change of it is made whole under this lock, so a poisoned one is still consistent.

@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use url::Url;
 
+use super::output::with_causes;
 use super::terminal;
 use crate::client::{Client, ClientSettings, Credential, StartLogin};
 use crate::domain::clock::Clock;
@@ -24,7 +25,7 @@ use crate::domain::random::{Random, uuid_v4};
 use crate::domain::registration::Environment;
 use crate::domain::secret::Secret;
 use crate::domain::texts::Language;
-use report::{Refused, Report, with_causes};
+use report::{Refused, Report};
 
 /// The arguments of `login`.
 #[derive(Args)]

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::End;
+use crate::telemetry::log;
 
 /// Writes a line of data to stdout. A reader that went away is a failure.
 pub fn data(text: impl Display) -> End {
@@ -21,6 +22,12 @@ pub fn say(text: impl Display) {
 
 /// Tells an error with everything that caused it.
 pub fn failed(error: &dyn Error) -> End {
+    say(format_args!("relais: {}", with_causes(error)));
+    End::Failed
+}
+
+/// An error and everything that caused it, in one line.
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -28,8 +35,12 @@ pub fn failed(error: &dyn Error) -> End {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    say(format_args!("relais: {text}"));
-    End::Failed
+    text
+}
+
+/// Logs to stderr, filtered as the environment says.
+pub fn set_up_logs(format: log::Format) -> Result<(), log::LogError> {
+    log::init(&log::Options { format, filter: std::env::var(log::VARIABLE).ok() })
 }
 
 /// The environment as text; variables that are no text are none of ours.

@@ -14,9 +14,8 @@ use super::output::{data, failed};
 use crate::app::clock::SystemClock;
 use crate::crypto::random::SystemRandom;
 use crate::domain::secret::Secret;
-use crate::net::tls::CertificateFiles;
 use crate::simulator::personality::Personality;
-use crate::simulator::server::{Server, ServerError, ServerSettings};
+use crate::simulator::server::{CertificateFiles, Server, ServerError, ServerSettings};
 
 /// The client that the simulated provider knows, and its secret: published, and good for nothing else.
 pub(super) const CLIENT_ID: &str = "relais-demo";
@@ -46,7 +45,6 @@ pub(super) struct Arguments {
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn run(arguments: Arguments) -> End {
-    crate::net::install_provider();
     let server = match listen(arguments).await {
         Ok(server) => server,
         Err(error) => return failed(&error),

@@ -25,6 +25,9 @@ pub enum SettingsError {
         #[source]
         source: reqwest::Error,
     },
+    /// The roots to pin hold no certificate: nobody could be trusted.
+    #[error("the trusted roots hold no certificate")]
+    NoRoots,
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
     Http(#[source] reqwest::Error),

@@ -316,6 +316,9 @@ fn http_client(settings: &ClientSettings, local: bool) -> Result<reqwest::Client
     if let Some(pem) = &settings.ca_pem {
         let roots = reqwest::Certificate::from_pem_bundle(pem)
             .map_err(|source| SettingsError::Certificate { what: "trusted root", source })?;
+        if roots.is_empty() {
+            return Err(SettingsError::NoRoots);
+        }
         builder = builder.tls_certs_only(roots);
     }
     if let Credential::Certificate { cert_pem, key_pem } = &settings.credential {

@@ -37,7 +37,7 @@ pub(super) fn read_clients(reader: &Reader<'_>) -> Option<ClientsListener> {
     if let Some(file) = &client_ca {
         certificates::check_roots(reader, "client_ca", file);
     }
-    if tls.is_empty() && !reader.has("tls") {
+    if !reader.has("tls") || reader.is_empty_list("tls") {
         let loopback = bind.is_none_or(|bind| bind.ip().is_loopback());
         if reader.context.mode == Mode::Production || !loopback {
             reader.problem(

@@ -26,11 +26,13 @@ pub struct Sources {
 
 impl Sources {
     /// Reads and merges the sources. Only variables that begin with `RELAIS__` are looked at.
+    ///
+    /// Errors: the file cannot be read or is no TOML; nothing further can be said then.
     pub fn read(
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
         overrides: &[(String, Value)],
-    ) -> Self {
+    ) -> Result<Self, Problem> {
         let mut sources = Self {
             table: Table::new(),
             origins: BTreeMap::new(),
@@ -38,7 +40,7 @@ impl Sources {
             problems: Vec::new(),
         };
         if let Some(file) = file {
-            sources.read_file(file);
+            sources.read_file(file)?;
         }
         let mut variables: Vec<_> =
             environment.filter(|(name, _)| name.starts_with(keys::ENVIRONMENT_PREFIX)).collect();
@@ -56,38 +58,30 @@ impl Sources {
             problem.origin = sources.origins.get(&problem.path).cloned();
             sources.problems.push(problem);
         }
-        sources
+        Ok(sources)
     }
 
     fn problem(&mut self, path: &str, origin: Option<Origin>, what: String, fix: &str) {
         self.problems.push(Problem { path: path.to_owned(), origin, what, fix: fix.to_owned() });
     }
 
-    fn read_file(&mut self, file: &Path) {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => {
-                let what = format!("{} cannot be read ({})", file.display(), error.kind());
-                return self.problem("", None, what, "name an existing file with --config");
-            }
-        };
+    fn read_file(&mut self, file: &Path) -> Result<(), Problem> {
+        let problem =
+            |origin, what, fix: &str| Problem { path: String::new(), origin, what, fix: fix.to_owned() };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let what = format!("{} cannot be read ({})", file.display(), error.kind());
+            problem(None, what, "name an existing file with --config")
+        })?;
         // The parser's own display quotes the line, which may hold a secret: only its message and place are told.
-        let failure = match DeTable::parse(&text) {
-            Ok(spanned) => {
-                note_lines(spanned.get_ref(), &text, "", &mut self.origins);
-                match text.parse::<Table>() {
-                    Ok(table) => {
-                        self.table = table;
-                        return;
-                    }
-                    Err(error) => error,
-                }
-            }
-            Err(error) => error,
+        let not_toml = |error: toml::de::Error| {
+            let line = error.span().map(|span| Origin::Line(line_of(&text, span.start)));
+            let what = format!("{} is not TOML ({})", file.display(), error.message().replace('\n', ", "));
+            problem(line, what, "correct the syntax")
         };
-        let line = failure.span().map(|span| Origin::Line(line_of(&text, span.start)));
-        let what = format!("{} is not TOML ({})", file.display(), failure.message().replace('\n', ", "));
-        self.problem("", line, what, "correct the syntax");
+        let spanned = DeTable::parse(&text).map_err(not_toml)?;
+        note_lines(spanned.get_ref(), &text, "", &mut self.origins);
+        self.table = text.parse().map_err(not_toml)?;
+        Ok(())
     }
 
     /// `RELAIS__SECTION__KEY`: in a segment that is a name, `_` stands for `-`; in a key it is itself.
@@ -135,10 +129,9 @@ impl Sources {
 
 /// A text needs no quotes; everything else is written as in the file.
 fn environment_value(text: &str, kind: Kind) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    match parsed {
-        Some(Value::String(text)) => Value::String(text),
-        Some(value) if kind != Kind::Text => value,
+    match text.parse() {
+        Ok(Value::String(text)) => Value::String(text),
+        Ok(value) if kind != Kind::Text => value,
         _ => Value::String(text.to_owned()),
     }
 }

@@ -330,8 +330,9 @@ impl<'a> Reader<'a> {
             );
             return None;
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            self.problem(key, "carries a query, a fragment or a user name", "remove it");
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || has_user {
+            self.problem(key, "carries a query, a fragment, a user name or a password", "remove it");
             return None;
         }
         Some(url)

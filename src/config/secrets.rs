@@ -14,7 +14,7 @@ pub fn how_to_keep(key: &str) -> String {
 
 /// The value of `key` where it stands in clear.
 pub fn literal<'a>(reader: &Reader<'a>, key: &str) -> Option<&'a str> {
-    reader.plain_text(key).filter(|text| !enc::is_encrypted(text))
+    reader.plain_text(key).filter(|text| !text.is_empty() && !enc::is_encrypted(text))
 }
 
 /// The secret `key`, or the content of `<key>_file`: exactly one of them must be there.

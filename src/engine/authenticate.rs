@@ -86,6 +86,8 @@ pub fn certificate_matches(credential: &ApplicationCredential, certificate: &Cal
             thumbprints.contains(&certificate.thumbprint)
         }
         ApplicationCredential::SubjectDn(dn) => certificate.chained && *dn == certificate.subject_dn,
-        ApplicationCredential::SanDns(name) => certificate.chained && certificate.san_dns.contains(name),
+        ApplicationCredential::SanDns(name) => {
+            certificate.chained && certificate.san_dns.iter().any(|san| san.eq_ignore_ascii_case(name))
+        }
     }
 }

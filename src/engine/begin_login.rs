@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::Engine;
 use super::ports::{
     Acknowledge, Acknowledgement, Actor, BackchannelRequest, EndLogin, PollJob, SlotFate, StartFailure,
@@ -37,7 +39,8 @@ impl Engine {
     /// Calls the provider in a task of its own.
     pub(super) fn begin_login(self: &Arc<Self>, begin: Begin) {
         let engine = self.clone();
-        self.tasks.spawn(async move { engine.call_provider(begin).await });
+        let work = async move { engine.call_provider(begin).await };
+        self.tasks.spawn(work.instrument(Span::current()));
     }
 
     async fn call_provider(self: Arc<Self>, begin: Begin) {

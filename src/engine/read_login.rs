@@ -74,6 +74,18 @@ impl Engine {
         self.wait_until(login, wait, |shown| shown.version != after || !shown.status.is_open()).await
     }
 
+    /// The login, as soon as its shown version differs from `after` or no transition leads on; else as it is after
+    /// `wait`. A draining node answers at once. Unlike [`Engine::wait_login`] it goes on past an approval.
+    pub async fn follow_login(
+        self: &Arc<Self>,
+        call: &TokenCall,
+        after: u32,
+        wait: Duration,
+    ) -> Result<Login, ReadLoginError> {
+        let login = self.read_login(call).await?;
+        self.wait_until(login, wait, |shown| shown.version != after || shown.status.is_terminal()).await
+    }
+
     /// Waits until `done`, `wait` has passed or the node drains; the login as it is then.
     pub(super) async fn wait_until(
         &self,

@@ -4,6 +4,8 @@
 //! A request in progress has none: long polls and event streams stay open as long as their handler wants. Every
 //! request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a bounded time.
 
+mod activity;
+mod body;
 mod connection;
 mod gate;
 mod peer;
@@ -34,6 +36,8 @@ pub struct Limits {
     /// From the opened connection to the end of the first request's head, and from the first byte of a later
     /// request to the end of its head.
     pub header_timeout: Duration,
+    /// From the reading of a request's body to its end; then the body fails with `TimedOut`.
+    pub body_timeout: Duration,
     /// How long a connection may stay without a request.
     pub idle_timeout: Duration,
     /// How long written data may stay unacknowledged (`TCP_USER_TIMEOUT`, Linux), and after which silence a dead
@@ -58,6 +62,7 @@ impl Default for Limits {
         Self {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             tcp_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),

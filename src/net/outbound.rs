@@ -9,16 +9,23 @@
 //! [`OutboundError::NotSent`] is said only where that is certain.
 
 mod address;
+mod connector;
 mod dns;
 mod failure;
 mod roots;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
@@ -30,13 +37,15 @@ pub use address::AddressPolicy;
 pub use failure::{NotSentCause, OutboundError, TlsFailure, UnknownCause};
 
 use crate::domain::secret::SecretBytes;
+use connector::{Connector, OPENED, Seen};
 
-/// How long TCP and TLS may take together, name resolution included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than what common front ends keep (60–75 s), so that a connection is seldom closed under a request.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_PER_HOST: usize = 16;
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+
+type HttpClient = Client<Connector, Full<Bytes>>;
 
 /// A client certificate with its key, both PEM.
 #[derive(Clone)]
@@ -113,7 +122,7 @@ pub struct OutboundResponse {
 /// An HTTP client for one peer. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Outbound {
-    client: reqwest::Client,
+    client: HttpClient,
     policy: AddressPolicy,
     https_only: bool,
     has_identity: bool,
@@ -125,49 +134,63 @@ impl Outbound {
         let OutboundSettings { roots, identity, address_policy, https_only } = settings;
         let has_identity = identity.is_some();
         let tls = tls_config(roots.as_deref(), identity.as_ref())?;
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .https_only(https_only)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_PER_HOST)
-            .tcp_nodelay(true)
-            .tcp_user_timeout(USER_TIMEOUT)
-            .http1_max_headers(100)
-            .http2_max_header_list_size(64 * 1024)
-            .dns_resolver(dns::CheckedResolver::new(address_policy))
-            .build()
-            .map_err(|error| OutboundBuildError::Client(error.into()))?;
+            .http1_max_headers(MAX_HEADERS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            // Not a repetition: an idle connection that the peer had closed is replaced before anything of the
+            // request is written.
+            .retry_canceled_requests(true)
+            .build(Connector::new(address_policy, tls));
         Ok(Self { client, policy: address_policy, https_only, has_identity })
     }
 
     /// Sends one request once and reads the whole answer.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         self.check(&request.url)?;
-        let OutboundRequest { method, url, headers, body, timeout, max_body } = request;
-        let mut builder = self.client.request(method, url).headers(headers).timeout(timeout);
-        if let Some(body) = body {
-            builder = builder.body(body);
-        }
-        let mut answer =
-            builder.send().await.map_err(|error| failure::classify(&error, self.has_identity))?;
-        let too_large = OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge };
-        if answer.content_length().is_some_and(|length| length > max_body as u64) {
-            return Err(too_large);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failure::classify_body(&error))? {
-            if body.len() + chunk.len() > max_body {
-                return Err(too_large);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(OutboundResponse { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body })
+        let invalid = |_| OutboundError::NotSent { cause: NotSentCause::InvalidUrl };
+        let uri = Uri::try_from(request.url.as_str()).map_err(invalid)?;
+        let mut message = Request::new(Full::from(request.body.unwrap_or_default()));
+        *message.method_mut() = request.method;
+        *message.uri_mut() = uri;
+        *message.headers_mut() = request.headers;
+        let connection = capture_connection(&mut message);
+        let exchange = async {
+            let answer = self.exchange(message, &connection).await?;
+            read(answer, request.max_body).await
+        };
+        tokio::time::timeout(request.timeout, exchange).await.unwrap_or_else(|_elapsed| {
+            // While no connection has been given the request, it has gone nowhere.
+            let waiting = connection.connection_metadata().is_none();
+            Err(if waiting {
+                OutboundError::NotSent { cause: NotSentCause::ConnectTimeout }
+            } else {
+                OutboundError::OutcomeUnknown { cause: UnknownCause::Timeout }
+            })
+        })
+    }
+
+    async fn exchange(
+        &self,
+        message: Request<Full<Bytes>>,
+        connection: &CaptureConnection,
+    ) -> Result<Response<Incoming>, OutboundError> {
+        let opened = Arc::new(OnceLock::new());
+        let outcome = OPENED.scope(Arc::clone(&opened), self.client.request(message)).await;
+        outcome.map_err(|error| {
+            let used = connection.connection_metadata().as_ref().map(|connected| {
+                let mut extensions = http::Extensions::new();
+                connected.get_extras(&mut extensions);
+                extensions.remove::<Arc<Seen>>()
+            });
+            let handed_over = used.is_some();
+            // A connection that failed before it was given the request is known only by having been opened for it.
+            let seen = used.unwrap_or_else(|| opened.get().cloned());
+            failure::classify(&error, handed_over, seen.and_then(|seen| seen.refusal()), self.has_identity)
+        })
     }
 
     /// What can be said of a URL before any name is resolved. An address literal never reaches the resolver, so
@@ -186,6 +209,25 @@ impl Outbound {
         };
         if allowed { Ok(()) } else { not_sent(NotSentCause::AddressRefused) }
     }
+}
+
+/// The whole body, by chunks up to the cap.
+async fn read(answer: Response<Incoming>, max_body: usize) -> Result<OutboundResponse, OutboundError> {
+    let unknown = |cause| OutboundError::OutcomeUnknown { cause };
+    let (head, mut incoming) = answer.into_parts();
+    if incoming.size_hint().lower() > max_body as u64 {
+        return Err(unknown(UnknownCause::TooLarge));
+    }
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_broken| unknown(UnknownCause::Cut))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        if chunk.len() > max_body - body.len() {
+            return Err(unknown(UnknownCause::TooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(OutboundResponse { status: head.status, headers: head.headers, body })
 }
 
 fn tls_config(roots: Option<&[u8]>, identity: Option<&Identity>) -> Result<ClientConfig, OutboundBuildError> {

@@ -33,8 +33,12 @@ pub struct Pki {
 
 impl Pki {
     pub fn new() -> Self {
+        Self::named("test CA")
+    }
+
+    pub fn named(name: &str) -> Self {
         super::install_provider();
-        let ca = DevCa::generate("test CA", now() - HOUR * 48, now() + HOUR * 48).expect("CA");
+        let ca = DevCa::generate(name, now() - HOUR * 48, now() + HOUR * 48).expect("CA");
         let pki = Self { ca, dir: tempfile::tempdir().expect("folder") };
         write(&pki.ca_file(), pki.ca.certificate().as_bytes());
         pki

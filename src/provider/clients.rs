@@ -105,6 +105,11 @@ impl Clients {
         self.registrations.iter().flat_map(|client| client.certificates.expiries()).collect()
     }
 
+    /// When the certificate that new logins of a registration use expires; `None` where it has none.
+    pub fn certificate_end(&self, registration: &RegistrationName) -> Option<Timestamp> {
+        self.client(registration)?.certificates.expiries().first().map(|(_, not_after)| *not_after)
+    }
+
     async fn watch_certificates(&self) {
         loop {
             self.clock.sleep(WATCH).await;

@@ -42,6 +42,8 @@ struct Practice {
 struct Profession {
     code: &'static str,
     label: &'static str,
+    /// Who registers its members.
+    authority: &'static str,
 }
 
 /// A practice in one place.
@@ -139,8 +141,9 @@ impl Person {
         let activity = self.practices.first().and_then(|practice| practice.activities.first());
         let place = activity.map(|activity| activity.place);
         let sector = activity.map(|activity| format!("{}^{SECTORS}", activity.sector));
-        let roles: Vec<String> =
+        let mut roles: Vec<String> =
             self.practices.iter().map(|practice| format!("{}^{ROLES}", practice.profession.code)).collect();
+        roles.dedup();
         let mut info = json!({
             "sub": self.sub(),
             "SubjectNameID": self.login_hint,
@@ -178,8 +181,11 @@ impl Person {
     }
 
     fn exercice(&self, practice: &Practice) -> Value {
-        let activities: Vec<Value> =
-            practice.activities.iter().map(|activity| self.thinned(activity.wire())).collect();
+        let activities: Vec<Value> = practice
+            .activities
+            .iter()
+            .map(|activity| self.thinned(activity.wire(practice.profession)))
+            .collect();
         let mut exercice = json!({
             "codeProfession": practice.profession.code,
             "codeCategorieProfessionnelle": "C",
@@ -211,7 +217,7 @@ impl Person {
 }
 
 impl Activity {
-    fn wire(&self) -> Map<String, Value> {
+    fn wire(&self, profession: &Profession) -> Map<String, Value> {
         let place = self.place;
         let siren = place.siret.get(..9).unwrap_or_default();
         let department = place.postal_code.get(..2).unwrap_or_default();
@@ -245,7 +251,7 @@ impl Activity {
             ("adresseEMail", ""),
             ("codeDepartement", department),
             ("ancienIdentifiantDeLaStructure", ""),
-            ("autoriteDenregistrement", "CNOM/CNOM/CNOM"),
+            ("autoriteDenregistrement", profession.authority),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), json!(value)))

@@ -17,7 +17,8 @@ use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
 use crate::net::listener::{Limits, serve};
-use crate::net::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings, TlsError};
+pub use crate::net::tls::CertificateFiles;
+use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 
 /// How often the certificate files are looked at.
 const BETWEEN_RELOADS: Duration = Duration::from_secs(30);
@@ -85,6 +86,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, ServerError> {
+        crate::net::install_provider();
         let (provider, address) = bind(settings.bind).await?;
         let (control, control_address) = bind(settings.control).await?;
         let now = clock.now();

@@ -3,10 +3,7 @@
 //! Labels are bounded: names from configuration, statuses and reasons from enums, route patterns; never anything
 //! that a caller sent.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
@@ -34,32 +31,8 @@ pub const CERTIFICATE_EXPIRY: &str = "relais_certificate_expiry_timestamp_second
 /// Always 1; the labels say which build it is.
 pub const BUILD_INFO: &str = "relais_build_info";
 
-/// Buckets of every duration, in seconds: from a store round trip to a long poll.
-const BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Buckets of the time that a person takes to approve.
-const APPROVAL_BUCKETS: [f64; 8] = [2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0];
-
-/// Installs the recorder of this process, the first time; the handle renders it. Somebody must call
-/// [`PrometheusHandle::run_upkeep`] every few seconds, or histograms grow without bound.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
-    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*installed {
-        return Ok(handle.clone());
-    }
-    let recorder = PrometheusBuilder::new()
-        .set_buckets(&BUCKETS)?
-        .set_buckets_for_metric(Matcher::Full(APPROVAL_SECONDS.to_owned()), &APPROVAL_BUCKETS)?
-        .build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder)?;
-    describe();
-    *installed = Some(handle.clone());
-    Ok(handle)
-}
-
-fn describe() {
+/// Describes every metric to the recorder.
+pub fn describe() {
     describe_counter!(LOGINS_TOTAL, "Logins by outcome");
     describe_gauge!(LOGINS_PENDING, "Logins that are pending");
     describe_histogram!(APPROVAL_SECONDS, "From start to approval");

@@ -1,4 +1,8 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
+mod cli_config;
+mod client;
+mod flows;
+mod house;
 mod provider;
 mod support;

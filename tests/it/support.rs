@@ -1,4 +1,8 @@
-//! What the tests stand on.
+//! What the tests stand on: a whole stack in this process (simulated provider over TLS with client certificates,
+//! Relais on either store), and callers that speak plain HTTP to it.
 
 pub mod clock;
 pub mod log;
+pub mod http;
+pub mod postgres;
+pub mod stack;

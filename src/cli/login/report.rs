@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::super::output::with_causes;
 use super::super::terminal::{Observer, Screen, SignIn};
 use super::{Format, Streams};
 use crate::client::{ClientError, LoginObject, Outcome, PickedUp, Received, Word};
@@ -199,15 +200,4 @@ fn spoken(error: &ClientError) -> String {
         }
         error => with_causes(error),
     }
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -82,9 +82,13 @@ fn read_secret(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<Applicatio
         );
         return None;
     }
+    Some(ApplicationCredential::SecretSha256(sha256(secret.expose().as_bytes())))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, secret.expose().as_bytes()).as_ref());
-    Some(ApplicationCredential::SecretSha256(hash))
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
 }
 
 fn read_thumbprints(reader: &Reader<'_>) -> Option<ApplicationCredential> {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Extension;
-use axum::routing::get as on_get;
+use axum::extract::rejection::BytesRejection;
+use axum::routing::{get as on_get, post as on_post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -21,13 +22,23 @@ const SHORT: Duration = Duration::from_millis(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 fn limits() -> Limits {
-    Limits { handshake_timeout: SHORT, header_timeout: SHORT, idle_timeout: SHORT * 3, ..Limits::default() }
+    Limits {
+        handshake_timeout: SHORT,
+        header_timeout: SHORT,
+        body_timeout: SHORT,
+        idle_timeout: SHORT * 3,
+        ..Limits::default()
+    }
 }
 
 fn router() -> Router {
     Router::new()
         .route("/", on_get(|| async { "hello" }))
         .route("/slow", on_get(|| async { pause(1500).await }))
+        .route(
+            "/read",
+            on_post(|body: Result<Bytes, BytesRejection>| async move { body.is_err().to_string() }),
+        )
         .route("/never", on_get(std::future::pending::<()>))
         .route(
             "/stream",
@@ -93,6 +104,30 @@ async fn r_g_01_plain_http_on_a_tls_port_is_refused_and_a_probe_is_not_a_refusal
     assert_eq!(refusals.wait_for(1).await, ["not_tls"]);
 }
 
+/// A hello that offers `version` and nothing newer.
+fn old_hello(version: [u8; 2]) -> Vec<u8> {
+    let extensions = [0, 10, 0, 4, 0, 2, 0, 23, 0, 13, 0, 4, 0, 2, 4, 3];
+    let suites = [0, 2, 0xc0, 0x2f, 1, 0];
+    let body = [&version[..], &[7; 32], &[0], &suites, &[0, 16], &extensions].concat();
+    let length = u8::try_from(body.len()).expect("short");
+    [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat()
+}
+
+#[tokio::test]
+async fn r_g_01_tls_1_1_and_older_are_refused() {
+    let pki = Pki::new();
+    let (tls, refusals) = pki.tls(ClientAuth::None);
+    let server = Running::start(Some(tls), router(), Limits::default()).await;
+    for (position, minor) in [1, 2].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(server.address).await.expect("connect");
+        stream.write_all(&old_hello([3, minor])).await.expect("write");
+        let mut alert = [0; 7];
+        stream.read_exact(&mut alert).await.expect("alert");
+        assert_eq!((alert[0], &alert[5..]), (21, &[2, 70][..]), "fatal protocol_version");
+        assert_eq!(refusals.wait_for(position + 1).await.last(), Some(&"tls_version"));
+    }
+}
+
 #[tokio::test]
 async fn r_h_01_slow_heads_are_cut() {
     let server = Running::start(None, router(), limits()).await;
@@ -144,6 +179,27 @@ async fn r_h_01_a_kept_connection_may_idle_but_its_next_head_may_not_dawdle() {
     let mut idle = TcpStream::connect(server.address).await.expect("connect");
     idle.write_all(REQUEST).await.expect("write");
     assert!(rest(&mut idle).await.expect("closed when idle").ends_with("hello"));
+}
+
+#[tokio::test]
+async fn r_h_01_a_body_that_trickles_in_fails() {
+    let server = Running::start(None, router(), limits()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connect");
+    let head = b"POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n";
+    stream.write_all(head).await.expect("write");
+    let (mut reader, mut writer) = stream.split();
+    let trickle = async {
+        while writer.write_all(b"x").await.is_ok() {
+            pause(50).await;
+        }
+    };
+    let mut buffer = [0; 4096];
+    let answer = tokio::select! {
+        () = trickle => panic!("closed without an answer"),
+        read = reader.read(&mut buffer) => String::from_utf8_lossy(&buffer[..read.expect("read")]).into_owned(),
+        () = pause(1500) => panic!("still waiting"),
+    };
+    assert!(answer.ends_with("true"), "{answer}");
 }
 
 #[tokio::test]
@@ -221,6 +277,19 @@ async fn a_drain_answers_what_is_in_progress_closes_what_is_idle_and_accepts_not
 }
 
 #[tokio::test]
+async fn a_drain_answers_what_is_in_progress_over_http_2_too() {
+    let pki = Pki::new();
+    let (tls, _) = pki.tls(ClientAuth::None);
+    let server = Running::start(Some(tls), router(), Limits::default()).await;
+    let (client, url) = (pki.outbound(None), server.url("/slow"));
+    let request = tokio::spawn(async move { client.send(get(&url)).await });
+    pause(500).await;
+    server.shutdown.cancel();
+    assert_eq!(request.await.expect("no panic").expect("answer").status, 200);
+    tokio::time::timeout(SHORT, server.task).await.expect("ends with its last request").expect("no panic");
+}
+
+#[tokio::test]
 async fn a_drain_is_bounded() {
     let limits = Limits { drain_timeout: SHORT, ..Limits::default() };
     let server = Running::start(None, router(), limits).await;
@@ -277,7 +346,7 @@ async fn optional_without_a_client_ca_chains_nobody() {
     assert_eq!(certificate_seen(&server, &pki, Some(&signed)).await["chained"], false);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_certificates_are_judged_in_the_handshake_and_each_side_says_why() {
     let pki = Pki::new();
     let (tls, refusals) = pki.tls(ClientAuth::Required { ca: pki.ca_file() });
@@ -285,12 +354,14 @@ async fn required_certificates_are_judged_in_the_handshake_and_each_side_says_wh
     assert_eq!(certificate_seen(&server, &pki, Some(&pki.client("lps"))).await["chained"], true);
 
     let expired = pki.ca.issue_client("late", now() - HOUR * 2, now() - HOUR).expect("certificate");
-    let foreign = Pki::new().client("foreign");
+    let foreign = Pki::named("somebody else").client("foreign");
+    let namesake = Pki::new().client("of an authority of the same name");
     let wrong_use = pki.server(&["localhost"]);
     let refused = |alert| TlsFailure::ClientCertificateRefused { alert };
     let cases = [
         (None, "certificate_missing", TlsFailure::ClientCertificateRequired),
         (Some(&foreign), "certificate_untrusted", refused("unknown_ca")),
+        (Some(&namesake), "certificate_untrusted", refused("unknown_ca")),
         (Some(&expired), "certificate_expired", refused("certificate_expired")),
         (Some(&wrong_use), "certificate_invalid", refused("unsupported_certificate")),
     ];

@@ -2,8 +2,11 @@
 //! that changes between two look-ups gains nothing.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
 
 use super::address::AddressPolicy;
 
@@ -18,6 +21,7 @@ pub(super) enum ResolveFailure {
     Refused,
 }
 
+#[derive(Clone)]
 pub(super) struct CheckedResolver {
     policy: AddressPolicy,
 }
@@ -28,18 +32,25 @@ impl CheckedResolver {
     }
 }
 
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for CheckedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = ResolveFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ResolveFailure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let policy = self.policy;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveFailure::Dns)?;
-            let addresses = checked(found, policy)?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            Ok(checked(found, policy)?.into_iter())
         })
     }
 }
 
-/// Keeps the allowed addresses. Port 0 makes the client put the URL's port in.
+/// Keeps the allowed addresses. The connector puts the URL's port in.
 pub(super) fn checked(
     found: impl Iterator<Item = SocketAddr>,
     policy: AddressPolicy,

@@ -8,6 +8,7 @@ use std::fmt;
 
 use rustls::{AlertDescription, CertificateError};
 
+use super::connector::ConnectFailure;
 use super::dns::ResolveFailure;
 
 /// A request that brought no complete answer.
@@ -102,44 +103,51 @@ impl fmt::Display for TlsFailure {
     }
 }
 
-/// The verdict on a request that brought no response head.
-pub(super) fn classify(error: &reqwest::Error, has_identity: bool) -> OutboundError {
+/// The verdict on a request that brought no response head. `handed_over`: some connection was given the request;
+/// `refusal`: the alert by which the server ended the handshake of that connection.
+pub(super) fn classify(
+    error: &(dyn StdError + 'static),
+    handed_over: bool,
+    refusal: Option<AlertDescription>,
+    has_identity: bool,
+) -> OutboundError {
     let not_sent = |cause| OutboundError::NotSent { cause };
-    if error.is_builder() {
-        return not_sent(NotSentCause::InvalidUrl);
-    }
     if let Some(failure) = find::<ResolveFailure>(error) {
         return not_sent(match failure {
             ResolveFailure::Refused => NotSentCause::AddressRefused,
             ResolveFailure::Dns(_) | ResolveFailure::Empty => NotSentCause::Dns,
         });
     }
-    if error.is_connect() {
-        let tls = find::<rustls::Error>(error).map(|error| tls_failure(error, has_identity));
-        return not_sent(match tls {
-            Some(failure) => NotSentCause::Tls(failure),
-            None if error.is_timeout() => NotSentCause::ConnectTimeout,
-            None => NotSentCause::Connect,
-        });
+    if let Some(failure) = find::<ConnectFailure>(error) {
+        return not_sent(connect_failure(failure, has_identity));
     }
-    // Under TLS 1.3 our side of the handshake ends before the server has judged our certificate; its refusal is
-    // the first thing read, perhaps after the request was written (RFC 8446 §4.4.2.4). The server cannot have
-    // read the request: it gives no plaintext to anybody before the handshake is complete on its side.
-    if let Some(failure) = certificate_alert(error).and_then(|alert| client_failure(alert, has_identity)) {
+    // A server gives no plaintext to anybody before the handshake is complete on its side, so what was written on
+    // such a connection was read by nobody.
+    if let Some(failure) = refusal.and_then(|alert| client_failure(alert, has_identity)) {
         return not_sent(NotSentCause::Tls(failure));
     }
     match find::<hyper::Error>(error) {
+        _ if !handed_over => not_sent(NotSentCause::Connect),
         // Said by hyper only while it still holds the unwritten message.
         Some(inner) if inner.is_canceled() => not_sent(NotSentCause::Connect),
         Some(inner) if inner.is_parse() => OutboundError::OutcomeUnknown { cause: UnknownCause::InvalidHttp },
-        _ => classify_body(error),
+        _ => OutboundError::OutcomeUnknown { cause: UnknownCause::Cut },
     }
 }
 
-/// The verdict on an answer that broke off after its head.
-pub(super) fn classify_body(error: &reqwest::Error) -> OutboundError {
-    let cause = if error.is_timeout() { UnknownCause::Timeout } else { UnknownCause::Cut };
-    OutboundError::OutcomeUnknown { cause }
+fn connect_failure(failure: &ConnectFailure, has_identity: bool) -> NotSentCause {
+    match failure {
+        ConnectFailure::TimedOut => NotSentCause::ConnectTimeout,
+        ConnectFailure::ServerName => NotSentCause::InvalidUrl,
+        ConnectFailure::Tcp(error) => {
+            let error: &(dyn StdError + 'static) = error.as_ref();
+            let timed_out = find::<std::io::Error>(error)
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+            if timed_out { NotSentCause::ConnectTimeout } else { NotSentCause::Connect }
+        }
+        ConnectFailure::Tls(error) => find::<rustls::Error>(error)
+            .map_or(NotSentCause::Connect, |error| NotSentCause::Tls(tls_failure(error, has_identity))),
+    }
 }
 
 /// The first error of this type in the chain. `io::Error` hides the error that it carries from `source`, so it is
@@ -162,7 +170,9 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 fn tls_failure(error: &rustls::Error, has_identity: bool) -> TlsFailure {
     match error {
         rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => TlsFailure::UntrustedCa,
+            // A bad signature: an authority of the same name with another key, such as a development PKI that
+            // was made anew.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsFailure::UntrustedCa,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 TlsFailure::WrongHostName
             }
@@ -193,6 +203,8 @@ fn client_failure(alert: AlertDescription, has_identity: bool) -> Option<TlsFail
         AlertDescription::CertificateUnknown => "certificate_unknown",
         AlertDescription::UnknownCA => "unknown_ca",
         AlertDescription::AccessDenied => "access_denied",
+        // A signature in our chain, or ours over the handshake. Without a certificate it means something else.
+        AlertDescription::DecryptError if has_identity => "decrypt_error",
         _ => return None,
     };
     Some(if has_identity {
@@ -200,27 +212,4 @@ fn client_failure(alert: AlertDescription, has_identity: bool) -> Option<TlsFail
     } else {
         TlsFailure::ClientCertificateRequired
     })
-}
-
-/// The alert in the chain. The HTTP/2 library keeps only the text of an I/O error, so that is read as well.
-fn certificate_alert(error: &(dyn StdError + 'static)) -> Option<AlertDescription> {
-    const JUDGEMENTS: [AlertDescription; 9] = [
-        AlertDescription::CertificateRequired,
-        AlertDescription::NoCertificate,
-        AlertDescription::BadCertificate,
-        AlertDescription::UnsupportedCertificate,
-        AlertDescription::CertificateRevoked,
-        AlertDescription::CertificateExpired,
-        AlertDescription::CertificateUnknown,
-        AlertDescription::UnknownCA,
-        AlertDescription::AccessDenied,
-    ];
-    if let Some(found) = find::<rustls::Error>(error) {
-        return match found {
-            rustls::Error::AlertReceived(alert) => Some(*alert),
-            _ => None,
-        };
-    }
-    let text = find::<std::io::Error>(error)?.to_string();
-    JUDGEMENTS.into_iter().find(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
 }

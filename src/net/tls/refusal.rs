@@ -57,7 +57,6 @@ fn cause(error: &Error) -> &'static str {
         Error::NoCertificatesPresented => "certificate_missing",
         Error::InvalidCertificate(error) => match error {
             CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
             | CertificateError::Revoked
             | CertificateError::UnknownRevocationStatus => "certificate_untrusted",
             CertificateError::Expired

@@ -2,14 +2,20 @@
 
 use super::{Activity, Person, Place, Practice, Profession};
 
-pub(super) static DOCTOR: Profession = Profession { code: "10", label: "Médecin" };
-pub(super) static PHARMACIST: Profession = Profession { code: "21", label: "Pharmacien" };
-pub(super) static DENTIST: Profession = Profession { code: "40", label: "Chirurgien-dentiste" };
-pub(super) static MIDWIFE: Profession = Profession { code: "50", label: "Sage-femme" };
-pub(super) static NURSE: Profession = Profession { code: "60", label: "Infirmier" };
+pub(super) static DOCTOR: Profession =
+    Profession { code: "10", label: "Médecin", authority: "CNOM/CNOM/CNOM" };
+pub(super) static PHARMACIST: Profession =
+    Profession { code: "21", label: "Pharmacien", authority: "CNOP/CNOP/CNOP" };
+pub(super) static DENTIST: Profession =
+    Profession { code: "40", label: "Chirurgien-dentiste", authority: "CNOCD/CNOCD/CNOCD" };
+pub(super) static MIDWIFE: Profession =
+    Profession { code: "50", label: "Sage-femme", authority: "CNOSF/CNOSF/CNOSF" };
+pub(super) static NURSE: Profession =
+    Profession { code: "60", label: "Infirmier", authority: "CNOI/CNOI/CNOI" };
 pub(super) static PHYSIOTHERAPIST: Profession =
-    Profession { code: "70", label: "Masseur-kinésithérapeute" };
-pub(super) static PODIATRIST: Profession = Profession { code: "80", label: "Pédicure-podologue" };
+    Profession { code: "70", label: "Masseur-kinésithérapeute", authority: "CNOMK/CNOMK/CNOMK" };
+pub(super) static PODIATRIST: Profession =
+    Profession { code: "80", label: "Pédicure-podologue", authority: "CNOPP/CNOPP/CNOPP" };
 
 pub(super) static SURGERY: Place = Place {
     name: "CABINET DU DR LEROY TEST",
@@ -111,7 +117,7 @@ fn person(
     }
 }
 
-/// Two professions' worth of places: a general practitioner in two surgeries who is an emergency doctor in a
+/// Two *exercices* and three places: a general practitioner in two surgeries who is an emergency doctor in a
 /// hospital.
 fn doctor() -> Person {
     let general = Practice {

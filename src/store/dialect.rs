@@ -1,0 +1,85 @@
+//! Where the two databases say one thing in two ways.
+//!
+//! Database time appears in the statements about leases, and nowhere else.
+
+/// The statements that differ.
+pub(super) struct Dialect {
+    /// `$1` owner, `$2` list: which are pending and the owner's.
+    pub still_mine: &'static str,
+    /// `$1` list: versions of logins.
+    pub login_versions: &'static str,
+    /// `$1` list: versions of sessions.
+    pub session_versions: &'static str,
+    /// `$1` node, `$2` length in microseconds.
+    pub renew_lease: &'static str,
+    /// `$1` node, `$2` registration, `$3` adoption, `$4` how long an owner must have been dead, in microseconds.
+    pub adopt: &'static str,
+    /// Nodes whose lease ended more than `$1` microseconds ago.
+    pub forget_nodes: &'static str,
+    /// `$1` list of sessions.
+    pub delete_handles: &'static str,
+    /// `$1` list of sessions.
+    pub delete_sessions: &'static str,
+    /// `$1` list of logins.
+    pub delete_grants: &'static str,
+    /// `$1` list of logins.
+    pub delete_logins: &'static str,
+}
+
+/// A list in a statement: JSON text of hexadecimal identifiers in SQLite, an array in PostgreSQL.
+macro_rules! dialect {
+    (list: $open:literal $parameter1:literal $parameter2:literal $close:literal, now: $now:literal, dead: $dead:expr) => {
+        Dialect {
+            still_mine: concat!(
+                "SELECT login_id FROM logins WHERE login_id ",
+                $open,
+                $parameter2,
+                $close,
+                " AND owner = $1 AND status = 'pending'"
+            ),
+            login_versions: concat!(
+                "SELECT login_id, version FROM logins WHERE login_id ",
+                $open,
+                $parameter1,
+                $close
+            ),
+            session_versions: concat!(
+                "SELECT session_id, version FROM sessions WHERE session_id ",
+                $open,
+                $parameter1,
+                $close
+            ),
+            renew_lease: concat!(
+                "INSERT INTO nodes (node_id, lease_until) VALUES ($1, ",
+                $now,
+                " + $2)
+                 ON CONFLICT (node_id) DO UPDATE SET lease_until = excluded.lease_until"
+            ),
+            adopt: concat!(
+                "UPDATE logins SET owner = $1, adoption = $3
+                 WHERE registration = $2 AND status IN ('starting', 'pending') AND owner <> $1 AND ",
+                $dead
+            ),
+            forget_nodes: concat!("DELETE FROM nodes WHERE lease_until < ", $now, " - $1"),
+            delete_handles: concat!("DELETE FROM handles WHERE session_id ", $open, $parameter1, $close),
+            delete_sessions: concat!("DELETE FROM sessions WHERE session_id ", $open, $parameter1, $close),
+            delete_grants: concat!("DELETE FROM grants WHERE login_id ", $open, $parameter1, $close),
+            delete_logins: concat!("DELETE FROM logins WHERE login_id ", $open, $parameter1, $close),
+        }
+    };
+}
+
+/// SQLite has one node at a time: the serve lock proves that every other owner is dead.
+pub(super) static SQLITE: Dialect = dialect!(
+    list: "IN (SELECT unhex(value) FROM json_each(" "$1" "$2" "))",
+    now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+    dead: "$4 >= 0"
+);
+
+/// An owner without a row in `nodes` has been dead for days.
+pub(super) static POSTGRES: Dialect = dialect!(
+    list: "= ANY(" "$1" "$2" ")",
+    now: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+    dead: "NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = logins.owner AND nodes.lease_until
+           > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $4)"
+);
