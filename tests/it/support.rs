@@ -2,7 +2,7 @@
 //! Relais on either store), and callers that speak plain HTTP to it.
 
 pub mod clock;
-pub mod log;
 pub mod http;
+pub mod log;
 pub mod postgres;
 pub mod stack;
