@@ -26,7 +26,6 @@ mod token;
 mod upstream;
 mod userinfo;
 
-pub use call::REQUEST_SECONDS;
 pub use certificates::CertificateError;
 pub use clients::Clients;
 pub use settings::{

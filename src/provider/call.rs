@@ -13,11 +13,10 @@ use crate::net::outbound::{
     NotSentCause, Outbound, OutboundError, OutboundRequest, OutboundResponse, TlsFailure, UnknownCause,
 };
 
+use crate::telemetry::metrics;
+
 use super::oauth_error::OAuthError;
 use super::upstream::Upstream;
-
-/// Histogram of the seconds that calls take, by `provider` and `endpoint`.
-pub const REQUEST_SECONDS: &str = "relais_provider_request_seconds";
 
 /// What a request to a provider says.
 pub struct Call {
@@ -71,7 +70,7 @@ impl Channel<'_> {
         let clock = self.upstream.clock();
         let begun = clock.monotonic();
         let answer = self.outbound.send(request).await;
-        self.measure(endpoint, clock.monotonic().since(begun));
+        metrics::provider_request(self.upstream.name(), endpoint, clock.monotonic().since(begun));
         let is_well = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
         self.upstream.note_call(is_well);
         if let Err(error) = &answer {
@@ -85,12 +84,6 @@ impl Channel<'_> {
             );
         }
         answer
-    }
-
-    fn measure(&self, endpoint: &'static str, took: Duration) {
-        let provider = self.upstream.name().as_str().to_owned();
-        metrics::histogram!(REQUEST_SECONDS, "provider" => provider, "endpoint" => endpoint)
-            .record(took.as_secs_f64());
     }
 
     /// Logs an answer that is an error, at a level that fits how expected it is.

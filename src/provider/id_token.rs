@@ -52,7 +52,7 @@ pub struct Terms<'a> {
     pub now: Timestamp,
 }
 
-/// An ID token that has a form; nothing is believed yet.
+/// An ID token that claims the right things; nothing is believed yet.
 pub struct Received<'a>(Unverified<'a>);
 
 /// Why a signature could not be accepted.
@@ -64,15 +64,17 @@ pub enum NotVerified {
 }
 
 impl<'a> Received<'a> {
-    /// Takes the token apart; judges header and form.
+    /// Takes the token apart; judges its header and every claim about itself. What a token says against itself
+    /// needs no signature.
     pub fn read(text: &'a str, terms: &Terms<'_>) -> Result<Self, Refusal> {
         let token = Unverified::read(text, &ID_TOKEN, terms.algs)
             .map_err(|error| Refusal::invalid(jwt::rule(error)))?;
         claims::check_form(&token.payload)?;
+        claims::check(&token.payload, terms)?;
         Ok(Self(token))
     }
 
-    /// Verifies signature, issuer, audience and times with these keys, then everything else, and gives the claims.
+    /// Verifies signature, issuer, audience and times with these keys, then person and level, and gives the claims.
     /// `access_token` came with the token: `at_hash` must be its hash.
     pub fn verify(
         &self,
@@ -86,7 +88,6 @@ impl<'a> Received<'a> {
     }
 
     fn judge(&self, terms: &Terms<'_>) -> Result<(), Refusal> {
-        claims::check(&self.0.payload, terms)?;
         identity::check_person(&self.0.payload, terms.profile, &terms.expectation.login_hint)?;
         identity::check_acr(&self.0.payload, &terms.expectation.acr_values)
     }

@@ -27,11 +27,11 @@ impl OAuthError {
         self.description.as_deref().is_some_and(|text| known.contains(&text.trim()))
     }
 
-    /// The code, fit for a log: error codes are ASCII without quotes (RFC 6749 §5.2); anything else is not shown.
+    /// The code, fit for a log: every registered one is made of letters and underscores. Anything else could be
+    /// an echo of what was sent and is not shown.
     pub fn loggable_code(&self) -> &str {
-        let fit = self.code.len() <= 64
-            && self.code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
-        if fit { &self.code } else { "unprintable" }
+        let is_word = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+        if self.code.len() <= 64 && self.code.bytes().all(is_word) { &self.code } else { "unprintable" }
     }
 }
 

@@ -4,7 +4,6 @@ mod backchannel;
 mod certificates;
 mod discovery;
 mod id_token;
-mod log;
 mod op;
 mod polling;
 mod setup;

@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod http;
+pub mod log;
 pub mod postgres;
 pub mod stack;

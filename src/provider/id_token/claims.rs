@@ -33,7 +33,8 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     }
 }
 
-/// What the claims say, once the signature is known to be the provider's.
+/// Whether it is a token of this provider, for us, for this request. Issuer and audience are compared here as
+/// well, because the library reads them as a URL and as texts first and then only says that it could not.
 pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     if claims.get("iss").and_then(Value::as_str) != Some(terms.issuer) {
         return Err(Refusal::invalid("iss"));

@@ -14,7 +14,7 @@ use openidconnect::{
 
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::provider::jwt::Unverified;
+use crate::provider::jwt::{Unverified, numeric_date};
 use crate::provider::keys::Keys;
 
 use super::{NotVerified, Refusal, Terms};
@@ -77,7 +77,7 @@ fn verify_with(
     .set_other_audience_verifier_fn(|_| false);
     // CIBA has no nonce.
     let no_nonce = |_: Option<&Nonce>| Ok(());
-    let claims = parsed.claims(&verifier, no_nonce).map_err(|error| rule_of(&error, token))?;
+    let claims = parsed.claims(&verifier, no_nonce).map_err(|error| rule_of(&error, token, terms.now))?;
     Ok(claims.access_token_hash().cloned())
 }
 
@@ -95,7 +95,7 @@ fn check_at_hash(
 }
 
 /// The rule that the library says is broken; `None` where another key might verify the signature.
-fn rule_of(error: &ClaimsVerificationError, token: &Unverified<'_>) -> Option<&'static str> {
+fn rule_of(error: &ClaimsVerificationError, token: &Unverified<'_>, now: Timestamp) -> Option<&'static str> {
     Some(match error {
         ClaimsVerificationError::InvalidIssuer(_) => "iss",
         ClaimsVerificationError::InvalidAudience(_) => "aud",
@@ -105,8 +105,11 @@ fn rule_of(error: &ClaimsVerificationError, token: &Unverified<'_>) -> Option<&'
             | SignatureVerificationError::NoMatchingKey,
         ) => return None,
         ClaimsVerificationError::SignatureVerification(_) => "signature",
-        // One error for both `exp` and `iat`; the payload says which.
-        ClaimsVerificationError::Expired(_) if token.payload.contains_key("exp") => "exp_or_iat",
+        // One error for both; the payload says which.
+        ClaimsVerificationError::Expired(_) => {
+            let exp = token.payload.get("exp").and_then(numeric_date).map(Timestamp::from_secs);
+            if exp.is_some_and(|exp| exp > now - LEEWAY) { "iat" } else { "exp" }
+        }
         _ => "claims",
     })
 }

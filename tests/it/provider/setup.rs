@@ -215,7 +215,9 @@ pub const APPROVED: &str = "approved";
 pub const TOKEN_INVALID: &str = "failed token_invalid";
 
 fn outcome(answer: PollAnswer) -> String {
-    let wait = |wait: Option<Duration>| wait.map_or(String::new(), |wait| format!(" {}", wait.as_secs()));
+    let wait = |wait: Option<Duration>| {
+        wait.map_or(String::new(), |wait| format!(" {:.0}", wait.as_secs_f64().ceil()))
+    };
     match answer {
         PollAnswer::Pending { retry_after } => format!("pending{}", wait(retry_after)),
         PollAnswer::SlowDown { retry_after } => format!("slow_down{}", wait(retry_after)),

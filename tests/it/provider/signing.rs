@@ -15,13 +15,18 @@ pub struct SigningKey {
     pub kid: &'static str,
     pub alg: Algorithm,
     key: EncodingKey,
+    public: Value,
 }
 
 impl SigningKey {
+    fn new(kid: &'static str, alg: Algorithm, key: EncodingKey) -> Self {
+        let public = Jwk::from_encoding_key(&key, alg).expect("a public key");
+        Self { kid, alg, key, public: serde_json::to_value(public).expect("JSON") }
+    }
+
     /// As the key set publishes it.
     pub fn jwk(&self) -> Value {
-        let jwk = Jwk::from_encoding_key(&self.key, self.alg).expect("a public key");
-        let mut jwk = serde_json::to_value(jwk).expect("JSON");
+        let mut jwk = self.public.clone();
         jwk["kid"] = json!(self.kid);
         jwk["use"] = json!("sig");
         jwk
@@ -67,13 +72,13 @@ pub fn unsigned(header: &Value, payload: &str) -> String {
 /// Signs with a shared secret.
 pub fn sign_hs256(claims: &Value, secret: &[u8]) -> String {
     let key = EncodingKey::from_secret(secret);
-    SigningKey { kid: "rsa-1", alg: Algorithm::HS256, key }.sign(claims)
+    SigningKey { kid: "rsa-1", alg: Algorithm::HS256, key, public: Value::Null }.sign(claims)
 }
 
 fn rsa(kid: &'static str) -> SigningKey {
     let pem = signing_key::generate_rsa_2048().expect("a key");
     let key = EncodingKey::from_rsa_pem(pem.expose().as_bytes()).expect("a key");
-    SigningKey { kid, alg: Algorithm::RS256, key }
+    SigningKey::new(kid, Algorithm::RS256, key)
 }
 
 /// The provider's usual key.
@@ -94,7 +99,7 @@ pub fn ec() -> SigningKey {
     KEY.get_or_init(|| {
         let pem = signing_key::generate(signing_key::SigningAlg::Es256).expect("a key");
         let key = EncodingKey::from_ec_pem(pem.expose().as_bytes()).expect("a key");
-        SigningKey { kid: "ec-1", alg: Algorithm::ES256, key }
+        SigningKey::new("ec-1", Algorithm::ES256, key)
     })
     .clone()
 }
@@ -105,7 +110,9 @@ pub fn ed() -> SigningKey {
     KEY.get_or_init(|| {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
         let key = EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes()).expect("a key");
-        SigningKey { kid: "ed-1", alg: Algorithm::EdDSA, key }
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+        let public = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "alg": "EdDSA"});
+        SigningKey { kid: "ed-1", alg: Algorithm::EdDSA, key, public }
     })
     .clone()
 }
