@@ -149,19 +149,15 @@ impl Simulator {
         control::router(self).merge(phone::router(self))
     }
 
+    /// From now on every request is approved `after` it rang, as `PUT /_sim/settings` would have it.
+    pub fn approve_by_itself(&self, after: Duration) {
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        self.state().settings.auto = Some(settings::Auto { decision: settings::Decision::Approve, after_ms });
+    }
+
     /// Counts a TLS handshake that the listener refused; `cause` is a fixed word such as `no_certificate`.
     pub fn handshake_refused(&self, cause: &'static str) {
         self.state().stats.handshake_refused(cause);
-    }
-
-    /// Approves every request that rings from now on, so long after its ring; `None`: somebody has to. The same
-    /// as `auto` of `PUT /_sim/settings`, for whoever runs the provider in the process.
-    pub fn approve_by_itself(&self, after: Option<Duration>) {
-        let approve = |after: Duration| settings::Auto {
-            decision: settings::Decision::Approve,
-            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-        };
-        self.state().settings.auto = after.map(approve);
     }
 
     /// The state. Every change of it is made whole under this lock, so a poisoned one is still consistent.

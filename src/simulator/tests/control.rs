@@ -115,12 +115,12 @@ async fn nothing_is_decided_after_the_end() {
 #[tokio::test]
 async fn the_process_may_order_approvals_as_the_control_interface_does() {
     let lab = Lab::new();
-    lab.simulator.approve_by_itself(Some(std::time::Duration::from_millis(300)));
+    lab.simulator.approve_by_itself(std::time::Duration::from_millis(300));
     let id = lab.start(DOCTOR).await;
     lab.advance(300);
     assert_eq!(lab.poll_result(&id).await, "ok");
-    lab.simulator.approve_by_itself(None);
-    assert_eq!(lab.settings(json!({})).await.json()["auto"], Value::Null);
+    let in_force = lab.settings(json!({})).await.json();
+    assert_eq!(in_force["auto"], json!({ "decision": "approve", "after_ms": 300 }));
 }
 
 #[tokio::test]

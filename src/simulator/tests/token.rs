@@ -126,18 +126,15 @@ async fn the_form_is_looked_at_first_then_the_client() {
     let path = format!("{BASE}/token");
     let client = ("client_id", "relais-demo");
     let grant = ("grant_type", CIBA);
-    let cases: [(&[(&str, &str)], &str, &str); 4] = [
-        (&[client], "invalid_request", "Missing form parameter: grant_type"),
-        (&[client, ("grant_type", "password")], "unsupported_grant_type", "Unsupported grant_type"),
-        (&[client, grant], "invalid_request", "Missing parameter: auth_req_id"),
-        (
-            &[client, grant, ("auth_req_id", &id), ("auth_req_id", &id)],
-            "invalid_request",
-            "duplicated parameter",
-        ),
+    let twice = ("auth_req_id", id.as_str());
+    let cases = [
+        (vec![client], "invalid_request", "Missing form parameter: grant_type"),
+        (vec![client, ("grant_type", "password")], "unsupported_grant_type", "Unsupported grant_type"),
+        (vec![client, grant], "invalid_request", "Missing parameter: auth_req_id"),
+        (vec![client, grant, twice, twice], "invalid_request", "duplicated parameter"),
     ];
     for (pairs, error, description) in cases {
-        let answer = lab.send(lab.form(&path, &[], pairs)).await;
+        let answer = lab.send(lab.form(&path, &[], &pairs)).await;
         assert_eq!(answer.error(), (400, error.to_owned(), description.to_owned()));
     }
     lab.certificate = Some(certificate("somebody-else"));
