@@ -111,7 +111,7 @@ impl Source {
                 for branch in inner.split(|token| is_punct(token, ',')) {
                     match branch {
                         [TokenTree::Ident(word), after @ ..] if word == "self" => {
-                            self.read_end(after, before)
+                            self.read_end(after, before);
                         }
                         [TokenTree::Ident(word), after @ ..] => {
                             self.read_path(after, &[before, &[word.to_string()]].concat());
