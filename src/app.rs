@@ -18,9 +18,10 @@ use crate::provider::Clients;
 use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
+pub mod schema;
 mod start;
 
-pub use start::{StartError, StartOptions, url_text};
+pub use start::{StartError, StartOptions};
 
 /// How long work under way may take at the end (real time).
 const DRAIN: Duration = Duration::from_secs(30);

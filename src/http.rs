@@ -10,6 +10,3 @@ mod front;
 mod json;
 pub mod ops;
 mod problem;
-
-#[cfg(test)]
-mod testing;

@@ -17,7 +17,6 @@ use crate::config::{self, Config, Mode, StoreUrl};
 use crate::crypto::ring::KeyRing;
 use crate::domain::clock::Clock;
 use crate::domain::random::Random;
-use crate::domain::secret::Secret;
 use crate::engine::directory::Directory;
 use crate::engine::ports::{Store, StoreError, Wake};
 use crate::engine::{Engine, Parts};
@@ -25,7 +24,7 @@ use crate::http;
 use crate::net::listener::{Limits, serve};
 use crate::net::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 use crate::provider;
-use crate::store::migrations::{self, MigrateError};
+use crate::store::migrations::MigrateError;
 use crate::store::postgres::{ConnectError, PostgresStore};
 use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
 use crate::telemetry::exporter;
@@ -90,6 +89,7 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
+        crate::net::install_provider();
         let recorder = exporter::install()?;
         let (clients_listener, clients) = bind(config.clients.bind).await?;
         let (ops_listener, ops) = bind(config.ops.bind).await?;
@@ -205,7 +205,7 @@ async fn open_store(
     options: StartOptions,
 ) -> Result<(Arc<dyn Store>, Arc<dyn Wake>), StartError> {
     if options.migrate {
-        migrations::migrate(&url_text(&settings.url)).await?;
+        super::schema::migrate(&settings.url).await?;
     }
     Ok(match &settings.url {
         StoreUrl::Sqlite(path) => {
@@ -218,14 +218,6 @@ async fn open_store(
             (connected.store(), connected.wake())
         }
     })
-}
-
-/// A database's URL, as migrations take it.
-pub fn url_text(url: &StoreUrl) -> Secret {
-    match url {
-        StoreUrl::Sqlite(path) => Secret::new(format!("sqlite://{}", path.display())),
-        StoreUrl::Postgres(url) => url.clone(),
-    }
 }
 
 /// What is configured, for the engine.

@@ -25,7 +25,6 @@ use crate::config::{self, Problems};
 use crate::crypto::random::SystemRandom;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Secret;
-use crate::net::tls::CertificateFiles;
 use crate::simulator::Simulator;
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
@@ -76,7 +75,6 @@ pub(super) async fn run(arguments: Arguments) -> End {
     if let Err(error) = set_up_logs(log::Format::Text) {
         return failed(&error);
     }
-    crate::net::install_provider();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let (demo, mut signals) = match Box::pin(start(&arguments, &clock)).await {
         Ok(started) => started,
@@ -123,11 +121,7 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
         ServerSettings {
             bind: port(3),
             control: port(2),
-            ca: state.certificate("ca.pem"),
-            certificate: CertificateFiles {
-                cert: state.certificate("server.pem"),
-                key: state.certificate("server.key"),
-            },
+            certs: state.certificates(),
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             interval: Duration::from_secs(if arguments.auto { 1 } else { 5 }),

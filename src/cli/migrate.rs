@@ -9,8 +9,7 @@ use super::End;
 use super::output::{data, failed, say};
 use super::serve::load;
 use crate::app::clock::SystemClock;
-use crate::app::url_text;
-use crate::store::migrations::{self, MigrationState};
+use crate::app::schema::{self, MigrationState};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -22,14 +21,13 @@ pub(super) struct Arguments {
 pub(super) async fn run(file: Option<&Path>, arguments: Arguments) -> End {
     let clock = Arc::new(SystemClock::start());
     let Some(config) = load(file, &*clock) else { return End::Usage };
-    crate::net::install_provider();
-    let url = url_text(&config.store.url);
+    let url = &config.store.url;
     if !arguments.check
-        && let Err(error) = migrations::migrate(&url).await
+        && let Err(error) = schema::migrate(url).await
     {
         return failed(&error);
     }
-    match migrations::check(&url).await {
+    match schema::state(url).await {
         Ok(MigrationState::Current) => data("the schema is up to date"),
         Ok(state) => {
             say(format_args!("relais: {state}"));

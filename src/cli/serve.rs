@@ -27,7 +27,6 @@ pub(super) async fn run(file: Option<&Path>, arguments: Arguments) -> End {
     if let Err(error) = set_up_logs(log::Format::Json) {
         return failed(&error);
     }
-    crate::net::install_provider();
     let clock = Arc::new(SystemClock::start());
     let Some(config) = load(file, &*clock) else { return End::Usage };
     for warning in &config.warnings {

@@ -61,12 +61,10 @@ pub(super) async fn run(arguments: Arguments) -> End {
 }
 
 async fn listen(arguments: Arguments) -> Result<Server, ServerError> {
-    let file = |name| arguments.certs.join(name);
     let settings = ServerSettings {
         bind: arguments.bind,
         control: arguments.control,
-        ca: file("ca.pem"),
-        certificate: CertificateFiles { cert: file("server.pem"), key: file("server.key") },
+        certs: arguments.certs,
         client_id: CLIENT_ID.to_owned(),
         client_secret: Secret::new(CLIENT_SECRET),
         interval: Duration::from_secs(arguments.interval),

@@ -57,6 +57,3 @@ pub fn router(state: ClientsState) -> Router {
         .layer(from_fn_with_state(engine, front))
         .with_state(state)
 }
-
-#[cfg(test)]
-mod tests;

@@ -31,10 +31,9 @@ pub struct ServerSettings {
     pub bind: SocketAddr,
     /// The control interface's socket (HTTP). Port 0 takes a free one.
     pub control: SocketAddr,
-    /// The authority of the clients' certificates, PEM.
-    pub ca: PathBuf,
-    /// The server's certificate and key.
-    pub certificate: CertificateFiles,
+    /// The folder with `ca.pem` (the authority of the clients' certificates), `server.pem` and `server.key`, as
+    /// `relais pki dev` writes it.
+    pub certs: PathBuf,
     /// The client that it knows.
     pub client_id: String,
     /// That client's secret.
@@ -106,8 +105,11 @@ impl Server {
         let observer = simulator.clone();
         let tls = ServerTls::new(
             ServerTlsSettings {
-                certificates: vec![settings.certificate],
-                client_auth: ClientAuth::Required { ca: settings.ca },
+                certificates: vec![CertificateFiles {
+                    cert: settings.certs.join("server.pem"),
+                    key: settings.certs.join("server.key"),
+                }],
+                client_auth: ClientAuth::Required { ca: settings.certs.join("ca.pem") },
                 on_refused: Arc::new(move |refusal| observer.handshake_refused(refusal.cause)),
             },
             now,

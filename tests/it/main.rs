@@ -4,6 +4,7 @@ mod cli_config;
 mod client;
 mod flows;
 mod house;
+mod http;
 mod provider;
 mod store;
 mod support;

@@ -56,8 +56,8 @@ impl State {
         self.folder.join("relais.toml")
     }
 
-    pub(super) fn certificate(&self, name: &str) -> PathBuf {
-        self.folder.join("certs").join(name)
+    pub(super) fn certificates(&self) -> PathBuf {
+        self.folder.join("certs")
     }
 
     fn make_keys(&self) -> Result<(), StateError> {
@@ -73,12 +73,11 @@ impl State {
     }
 
     fn make_certificates(&self, now: Timestamp) -> Result<(), StateError> {
-        let pair_is_good =
-            |cert, key| x509::load_pair(&self.certificate(cert), &self.certificate(key), now).is_ok();
+        let certs = self.certificates();
+        let pair_is_good = |cert, key| x509::load_pair(&certs.join(cert), &certs.join(key), now).is_ok();
         if pair_is_good("server.pem", "server.key") && pair_is_good("client.pem", "client.key") {
             return Ok(());
         }
-        let certs = self.folder.join("certs");
         for name in DevPki::FILES {
             remove(&certs.join(name))?;
         }

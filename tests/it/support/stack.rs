@@ -14,7 +14,6 @@ use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
-use relais::net::tls::CertificateFiles;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
 use serde_json::{Value, json};
@@ -251,12 +250,10 @@ impl Builder {
     }
 
     async fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
-        let certs = folder.join("certs");
         let settings = ServerSettings {
             bind: local(),
             control: local(),
-            ca: certs.join("ca.pem"),
-            certificate: CertificateFiles { cert: certs.join("server.pem"), key: certs.join("server.key") },
+            certs: folder.join("certs"),
             client_id: "relais-demo".to_owned(),
             client_secret: Secret::new("relais-demo-secret"),
             interval: self.interval,
