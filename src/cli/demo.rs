@@ -82,7 +82,7 @@ pub(super) async fn run(arguments: Arguments) -> End {
     };
     let end = if arguments.auto {
         say(&demo.ready);
-        demo.simulator.approve_by_itself(Some(Duration::from_millis(500)));
+        demo.simulator.approve_by_itself(Duration::from_millis(500));
         tokio::select! {
             end = session::one_login(&demo.server, &clock) => end,
             () = signals.until_told_to_stop(|| ()) => End::Failed,

@@ -15,7 +15,7 @@ use crate::app::clock::SystemClock;
 use crate::crypto::random::SystemRandom;
 use crate::domain::secret::Secret;
 use crate::simulator::personality::Personality;
-use crate::simulator::server::{CertificateFiles, Server, ServerError, ServerSettings};
+use crate::simulator::server::{Server, ServerError, ServerSettings};
 
 /// The client that the simulated provider knows, and its secret: published, and good for nothing else.
 pub(super) const CLIENT_ID: &str = "relais-demo";

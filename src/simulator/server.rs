@@ -17,7 +17,7 @@ use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
 use crate::net::listener::{Limits, serve};
-pub use crate::net::tls::CertificateFiles;
+use crate::net::tls::CertificateFiles;
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 
 /// How often the certificate files are looked at.

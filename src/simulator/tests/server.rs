@@ -20,7 +20,6 @@ use crate::net::outbound::{
     AddressPolicy, Identity, Outbound, OutboundError, OutboundRequest, OutboundResponse, OutboundSettings,
     UnknownCause,
 };
-use crate::net::tls::CertificateFiles;
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
 
@@ -56,16 +55,14 @@ fn settings(ca: &DevCa, folder: &std::path::Path, bind: SocketAddr) -> ServerSet
         let mut options = std::fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).expect("file");
         file.write_all(text.as_bytes()).expect("written");
-        path
     };
+    write("ca.pem", &ca.certificate());
+    write("server.pem", &server.certificate);
+    write("server.key", server.key.expose());
     ServerSettings {
         bind,
         control: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        ca: write("ca.pem", &ca.certificate()),
-        certificate: CertificateFiles {
-            cert: write("server.pem", &server.certificate),
-            key: write("server.key", server.key.expose()),
-        },
+        certs: folder.to_owned(),
         client_id: "relais-demo".to_owned(),
         client_secret: Secret::new("relais-demo-secret"),
         interval: Duration::from_secs(5),

@@ -83,9 +83,8 @@ async fn an_exercice_is_chosen_out_of_the_subject_s() {
     let world = World::new().await;
     let (_, handle) = world.session().await;
     let bearer = bearer(&handle);
-    let put = |body: &'static str| {
-        world.call(Method::PUT, "/v1/session/exercice", &[("authorization", bearer.as_str())], body)
-    };
+    let authorized = [("authorization", bearer.as_str())];
+    let put = |body: &'static str| world.call(Method::PUT, "/v1/session/exercice", &authorized, body);
     assert_eq!(put(r#"{"id":"ex-1"}"#).await.json()["exercice"], "ex-1");
     assert_eq!(put(r#"{"id":"ex-9"}"#).await.problem(), (409, "exercice_unknown".to_owned()));
     assert_eq!(put("{}").await.json()["errors"][0]["pointer"], "/id");
