@@ -86,8 +86,7 @@ impl Proxy {
                     server.write_all(bytes).await.ok()?;
                     if commits && self.disarm(Cut::After) {
                         // The answer says that it is done; nobody else hears it.
-                        server.read(&mut from_server).await.ok()?;
-                        return None;
+                        return server.read(&mut from_server).await.ok().map(|_| ());
                     }
                 }
                 read = server.read(&mut from_server) => {

@@ -295,6 +295,15 @@ impl Harness {
     }
 }
 
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}
+
 pub fn node() -> NodeId {
     NodeId(uuid::Uuid::from_u128(7))
 }
@@ -405,6 +414,7 @@ pub fn lost(transition: Transition) -> Login {
 }
 
 /// The login that a start replaced.
+#[expect(clippy::needless_pass_by_value, reason = "an outcome is looked at once")]
 pub fn started(outcome: StartOutcome) -> Option<LoginId> {
     match outcome {
         StartOutcome::Started { replaced } => replaced,

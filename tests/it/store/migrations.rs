@@ -54,18 +54,14 @@ async fn an_altered_migration_is_refused(h: Harness) {
 /// Neither is it migrated nor served.
 async fn refused_as(h: Harness, state: MigrationState) {
     let Harness { url, file, .. } = &h;
-    match file {
-        Some(file) => {
-            let opened =
-                SqliteStore::open(file, ring("2026-11"), Arc::new(SystemRandom), OpenMode::Beside).await;
-            assert!(matches!(opened, Err(OpenError::Schema { state: found, .. }) if found == state));
-        }
-        None => {
-            let opened = PostgresStore::connect(url, None, ring("2026-11"), Arc::new(SystemRandom)).await;
-            assert!(matches!(opened, Err(ConnectError::Schema(found)) if found == state));
-            let migrated = migrate(url).await;
-            assert!(matches!(migrated, Err(MigrateError::Refused(found)) if found == state));
-        }
+    if let Some(file) = file {
+        let opened = SqliteStore::open(file, ring("2026-11"), Arc::new(SystemRandom), OpenMode::Beside).await;
+        assert!(matches!(opened, Err(OpenError::Schema { state: found, .. }) if found == state));
+    } else {
+        let opened = PostgresStore::connect(url, None, ring("2026-11"), Arc::new(SystemRandom)).await;
+        assert!(matches!(opened, Err(ConnectError::Schema(found)) if found == state));
+        let migrated = migrate(url).await;
+        assert!(matches!(migrated, Err(MigrateError::Refused(found)) if found == state));
     }
 }
 
