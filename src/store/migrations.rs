@@ -44,7 +44,8 @@ impl Location {
         if text.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(text).map_err(|_| MigrateError::MalformedUrl)?;
             let path = options.get_filename().to_owned();
-            if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") {
+            let in_memory = text.contains(":memory:") || text.contains("mode=memory");
+            if path.as_os_str().is_empty() || in_memory {
                 return Err(MigrateError::MalformedUrl);
             }
             return Ok(Self::Sqlite(path));

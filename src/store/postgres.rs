@@ -4,6 +4,8 @@
 //! guard before each borrowing makes sure ([`work`]). Nodes wake each other by `LISTEN`/`NOTIFY` ([`wake`]).
 
 mod conn;
+#[cfg(test)]
+mod tests;
 mod wake;
 mod work;
 

@@ -10,7 +10,8 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::harness::{
-    HINT, Harness, Raw, acknowledge, application, approve, at, attempt, end_login, for_each_store, holder,
+    HINT, Harness, Raw, acknowledge, application, approve, at, attempt, end_login, for_each_store, hex,
+    holder,
 };
 
 for_each_store! {
@@ -106,8 +107,7 @@ async fn a_record_says_who_and_from_where_but_not_the_hint(h: Harness) {
     assert_eq!((record.address.as_deref(), record.port), (Some("192.0.2.1"), Some(4711)));
     assert_eq!((&record.certificate_dn, &record.request_id), (&by.certificate_dn, &by.request_id));
     assert_eq!((record.login_id, record.attempt), (new.login.login_id.0, new.login.attempt.0));
-    let pseudonym: String = new.person.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(record.person, pseudonym);
+    assert_eq!(record.person, hex(new.person.as_bytes()));
     assert!(!format!("{record:?}").contains(HINT));
 }
 

@@ -31,13 +31,13 @@ use crate::support::postgres;
 /// Defines each named test once for SQLite and once for PostgreSQL.
 macro_rules! for_each_store {
     ($($test:ident),+ $(,)?) => {
-        mod sqlite {
+        mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test(crate::store::harness::Harness::sqlite().await).await;
             })+
         }
-        mod postgres {
+        mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test(crate::store::harness::Harness::postgres().await).await;
@@ -72,7 +72,7 @@ pub struct Harness {
     /// Only SQLite has one.
     pub file: Option<PathBuf>,
     /// Kept for its folder, which goes when this is dropped.
-    _folder: Option<tempfile::TempDir>,
+    pub folder: Option<tempfile::TempDir>,
 }
 
 /// The database from the side, for what the port does not allow.
@@ -145,7 +145,7 @@ impl Harness {
             raw: Raw::Sqlite(raw),
             url,
             file: Some(file),
-            _folder: Some(folder),
+            folder: Some(folder),
         }
     }
 
@@ -157,7 +157,7 @@ impl Harness {
             .expect("a migrated database can be opened");
         let raw =
             PgPoolOptions::new().max_connections(1).connect(url.expose()).await.expect("the cluster answers");
-        Self { store: store.store(), ring, raw: Raw::Postgres(raw), url, file: None, _folder: None }
+        Self { store: store.store(), ring, raw: Raw::Postgres(raw), url, file: None, folder: None }
     }
 
     /// A login that is not in the store yet.
@@ -295,6 +295,15 @@ impl Harness {
     }
 }
 
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}
+
 pub fn node() -> NodeId {
     NodeId(uuid::Uuid::from_u128(7))
 }
@@ -405,6 +414,7 @@ pub fn lost(transition: Transition) -> Login {
 }
 
 /// The login that a start replaced.
+#[expect(clippy::needless_pass_by_value, reason = "an outcome is looked at once")]
 pub fn started(outcome: StartOutcome) -> Option<LoginId> {
     match outcome {
         StartOutcome::Started { replaced } => replaced,

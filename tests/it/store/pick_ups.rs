@@ -118,9 +118,9 @@ async fn a_first_use_and_a_repetition_never_both_win(h: Harness) {
         let handle = format!("rsh_{round}");
         let (new, session) = h.picked_up(&format!("person-{round}"), &handle).await;
         let (using, repeating) = (Arc::clone(&h.store), Arc::clone(&h.store));
-        let used = first_use(&h, &handle, session.session_id);
+        let first = first_use(&h, &handle, session.session_id);
         let again = h.pick_up(&new.login, &format!("{handle}_again"));
-        let using = async move { using.record_use(used).await.expect("works") };
+        let using = async move { using.record_use(first).await.expect("works") };
         // A little later each time, so that each of the two gets its chance.
         let head_start = Duration::from_micros(100 * (round % 40));
         let repeating = async move {
@@ -128,11 +128,11 @@ async fn a_first_use_and_a_repetition_never_both_win(h: Harness) {
             repeating.pick_up(again, &holder()).await.expect("works")
         };
         let (using, repeating) = (tokio::spawn(using), tokio::spawn(repeating));
-        let (used, repeated) = (using.await.expect("no panic"), repeating.await.expect("no panic"));
-        match (used, repeated) {
+        let (use_outcome, repeated) = (using.await.expect("no panic"), repeating.await.expect("no panic"));
+        match (use_outcome, repeated) {
             (UseOutcome::Recorded, PickUpOutcome::AlreadyPickedUp(_)) => uses += 1,
             (UseOutcome::HandleDead, PickUpOutcome::Repeated(_)) => repetitions += 1,
-            (used, _) => panic!("round {round}: {used:?} together with the opposite"),
+            (use_outcome, _) => panic!("round {round}: {use_outcome:?} together with the opposite"),
         }
     }
     assert!(uses > 0 && repetitions > 0, "{uses} uses and {repetitions} repetitions: no race was run");

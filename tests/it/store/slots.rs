@@ -26,6 +26,7 @@ for_each_store! {
 }
 
 /// When the slot is free at the latest, and whether it can be had.
+#[expect(clippy::needless_pass_by_value, reason = "an outcome is looked at once")]
 fn refused(outcome: StartOutcome) -> (Timestamp, bool) {
     match outcome {
         StartOutcome::AlreadyPending { until, replaceable } => (until, replaceable),

@@ -11,9 +11,9 @@ pub const VARIABLE: &str = "RELAIS_TEST_POSTGRES_URL";
 
 /// The URL of a new, empty database.
 pub async fn empty_database() -> Secret {
-    let cluster = std::env::var(VARIABLE).unwrap_or_else(|_| {
-        panic!("{VARIABLE} is not set: run `scripts/test`, which starts a PostgreSQL for the tests")
-    });
+    let cluster = std::env::var(VARIABLE).expect(
+        "RELAIS_TEST_POSTGRES_URL is not set: run `scripts/test`, which starts a PostgreSQL for the tests",
+    );
     let mut url = url::Url::parse(&cluster).expect("the URL of the cluster is a URL");
     let name = format!("relais_{}", uuid_v4(&SystemRandom).simple());
     let mut connection = connect(&Secret::new(cluster)).await;
