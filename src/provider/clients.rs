@@ -84,11 +84,13 @@ impl Clients {
 
     /// Works in the background until `shutdown`: fetches metadata and keys, and looks at certificate files.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let refreshing = join_all(self.upstreams.values().map(|upstream| self.keep_fresh(upstream)));
+        // A provider without registration is asked nothing: there is nobody to ask as.
+        let used = |upstream: &&Arc<Upstream>| self.clients_of(upstream).next().is_some();
+        let refreshing =
+            join_all(self.upstreams.values().filter(used).map(|upstream| self.keep_fresh(upstream)));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            _ = refreshing => {}
-            () = self.watch_certificates() => {}
+            ((), _) = async { tokio::join!(self.watch_certificates(), refreshing) } => {}
         }
     }
 
@@ -135,7 +137,7 @@ impl Clients {
 
     /// Through any registration of the provider: one whose certificate is refused does not blind the others.
     async fn refresh(&self, upstream: &Arc<Upstream>) -> bool {
-        for client in self.registrations.iter().filter(|client| Arc::ptr_eq(&client.upstream, upstream)) {
+        for client in self.clients_of(upstream) {
             if let Some(channel) = client.channel(None)
                 && upstream.refresh(&channel).await
             {
@@ -143,6 +145,10 @@ impl Clients {
             }
         }
         false
+    }
+
+    fn clients_of<'a>(&'a self, upstream: &'a Arc<Upstream>) -> impl Iterator<Item = &'a Client> {
+        self.registrations.iter().filter(|client| Arc::ptr_eq(&client.upstream, upstream))
     }
 
     fn client(&self, registration: &RegistrationName) -> Option<&Client> {

@@ -38,7 +38,7 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never came true: {what}");
+    assert!(condition(), "never came true: {what}");
 }
 
 #[tokio::test]
@@ -253,4 +253,34 @@ async fn no_signing_key_to_be_had_makes_the_token_invalid() {
         setup.op.publish(&[rsa_1().jwk()]);
         assert_eq!(setup.outcome().await, APPROVED, "the next login asks again");
     }
+}
+
+#[tokio::test]
+async fn r_c_10_keys_that_nobody_confirms_for_a_day_are_no_longer_believed() {
+    let setup = Setup::new().await;
+    assert_eq!(setup.outcome_of_claims(|_| {}).await, APPROVED);
+    setup.op.stand("jwks", Reply::raw(503, "text/plain", "down"));
+    setup.clock.advance(Duration::from_hours(23));
+    assert_eq!(setup.outcome_of_claims(|_| {}).await, APPROVED);
+    setup.clock.advance(Duration::from_hours(2));
+    assert_eq!(setup.outcome_of_claims(|_| {}).await, TOKEN_INVALID);
+    setup.op.publish(&[rsa_1().jwk()]);
+    assert_eq!(setup.outcome_of_claims(|_| {}).await, APPROVED);
+}
+
+#[tokio::test]
+async fn a_failed_call_shows_in_the_status_until_one_succeeds() {
+    let setup = Setup::new().await;
+    assert!(setup.start().await.is_ok());
+    assert_eq!(setup.status(), ProviderStatus::Ok);
+    for reply in [Reply::Hang, Reply::raw(503, "text/plain", "")] {
+        setup.op.next("token", reply);
+        let _ = setup.outcome().await;
+        assert_eq!(setup.status(), ProviderStatus::Degraded);
+        setup.op.next("token", Reply::error(400, "authorization_pending"));
+        let _ = setup.outcome().await;
+        assert_eq!(setup.status(), ProviderStatus::Ok, "an OAuth error is an answer");
+    }
+    let unknown = "somebody-else".parse().expect("a name");
+    assert_eq!(setup.clients.status(&unknown), ProviderStatus::Degraded);
 }

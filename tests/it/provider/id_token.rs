@@ -8,7 +8,7 @@ use relais::provider::IdTokenAlg;
 use serde_json::{Value, json};
 
 use super::op::Reply;
-use super::setup::{APPROVED, AUTH_REQ_ID, CLIENT_ID, HINT, Setup, TOKEN_INVALID, without};
+use super::setup::{APPROVED, AUTH_REQ_ID, CLIENT_ID, HINT, Setup, TOKEN_INVALID, token_answer, without};
 use super::signing::{ec, ed, rsa_1, rsa_2, sign_hs256, unsigned};
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn rp_060_a_valid_answer_gives_tokens_and_claims() {
 #[tokio::test]
 async fn rp_061_missing_scope_and_lives_are_no_fault() {
     let setup = Setup::new().await;
-    let mut answer = setup.token_answer(&rsa_1().sign(&setup.claims()));
+    let mut answer = token_answer(&rsa_1().sign(&setup.claims()));
     for name in ["scope", "expires_in", "refresh_expires_in", "refresh_token"] {
         without(&mut answer, name);
     }
@@ -49,12 +49,12 @@ async fn rp_062_063_what_is_no_token_answer_ends_the_login() {
     for (name, value) in
         [("token_type", json!("mac")), ("id_token", json!(null)), ("access_token", json!(""))]
     {
-        let mut answer = setup.token_answer(&rsa_1().sign(&setup.claims()));
+        let mut answer = token_answer(&rsa_1().sign(&setup.claims()));
         answer[name] = value;
         setup.op.next("token", Reply::json(200, &answer));
         assert_eq!(setup.outcome().await, "failed provider_invalid_answer", "{name}");
     }
-    let answer = setup.token_answer(&rsa_1().sign(&setup.claims())).to_string();
+    let answer = token_answer(&rsa_1().sign(&setup.claims())).to_string();
     let twice = answer.replacen('{', r#"{"token_type":"Bearer","#, 1);
     setup.op.next("token", Reply::raw(200, "application/json", twice));
     assert_eq!(setup.outcome().await, "failed provider_invalid_answer", "a member twice");

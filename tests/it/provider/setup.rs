@@ -107,7 +107,7 @@ impl Setup {
             Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
         setup.op.publish(&[rsa_1().jwk()]);
         setup.op.stand("backchannel", Reply::json(200, &acknowledgement()));
-        setup.op.stand("token", Reply::json(200, &setup.token_answer(&rsa_1().sign(&setup.claims()))));
+        setup.op.stand("token", Reply::json(200, &token_answer(&rsa_1().sign(&setup.claims()))));
         setup.op.stand("userinfo", Reply::json(200, &json!({"sub": "f:op:1", "SubjectNameID": HINT})));
         setup
     }
@@ -127,21 +127,14 @@ impl Setup {
         })
     }
 
-    pub fn token_answer(&self, id_token: &str) -> Value {
-        json!({"access_token": ACCESS_TOKEN, "id_token": id_token, "token_type": "Bearer", "expires_in": 120,
-               "refresh_token": "refresh-token-canary", "refresh_expires_in": 1800, "scope": "openid scope_all"})
-    }
-
     pub async fn start(&self) -> Result<Acknowledgement, StartFailure> {
         self.clients.start(&self.registration, self.request()).await
     }
 
     /// Starts, and says how it failed.
     pub async fn start_failure(&self) -> (LoginReason, bool) {
-        match self.start().await {
-            Ok(_) => panic!("the provider's answer was taken for an acknowledgement"),
-            Err(StartFailure { reason, may_have_been_accepted }) => (reason, may_have_been_accepted),
-        }
+        let failure = self.start().await.err().expect("no acknowledgement");
+        (failure.reason, failure.may_have_been_accepted)
     }
 
     pub fn request(&self) -> BackchannelRequest {
@@ -177,15 +170,15 @@ impl Setup {
 
     /// Polls, and says the outcome in words.
     pub async fn outcome(&self) -> String {
-        outcome(self.poll().await)
+        outcome(&self.poll().await)
     }
 
     /// Polls, and expects tokens.
     pub async fn approved(&self) -> Approved {
-        match self.poll().await {
-            PollAnswer::Approved(approved) => *approved,
-            other => panic!("no tokens: {}", outcome(other)),
-        }
+        let answer = self.poll().await;
+        let outcome = outcome(&answer);
+        let PollAnswer::Approved(approved) = answer else { unreachable!("no tokens: {outcome}") };
+        *approved
     }
 
     /// Answers the next poll with an ID token of these claims, and says the outcome.
@@ -202,9 +195,15 @@ impl Setup {
 
     /// Answers the next poll with this ID token, and says the outcome.
     pub async fn outcome_of_token(&self, id_token: &str) -> String {
-        self.op.next("token", Reply::json(200, &self.token_answer(id_token)));
+        self.op.next("token", Reply::json(200, &token_answer(id_token)));
         self.outcome().await
     }
+}
+
+/// A valid token answer around this ID token.
+pub fn token_answer(id_token: &str) -> Value {
+    json!({"access_token": ACCESS_TOKEN, "id_token": id_token, "token_type": "Bearer", "expires_in": 120,
+           "refresh_token": "refresh-token-canary", "refresh_expires_in": 1800, "scope": "openid scope_all"})
 }
 
 pub fn acknowledgement() -> Value {
@@ -214,14 +213,14 @@ pub fn acknowledgement() -> Value {
 pub const APPROVED: &str = "approved";
 pub const TOKEN_INVALID: &str = "failed token_invalid";
 
-fn outcome(answer: PollAnswer) -> String {
+fn outcome(answer: &PollAnswer) -> String {
     let wait = |wait: Option<Duration>| {
         wait.map_or(String::new(), |wait| format!(" {:.0}", wait.as_secs_f64().ceil()))
     };
     match answer {
-        PollAnswer::Pending { retry_after } => format!("pending{}", wait(retry_after)),
-        PollAnswer::SlowDown { retry_after } => format!("slow_down{}", wait(retry_after)),
-        PollAnswer::Unreachable { retry_after } => format!("unreachable{}", wait(retry_after)),
+        PollAnswer::Pending { retry_after } => format!("pending{}", wait(*retry_after)),
+        PollAnswer::SlowDown { retry_after } => format!("slow_down{}", wait(*retry_after)),
+        PollAnswer::Unreachable { retry_after } => format!("unreachable{}", wait(*retry_after)),
         PollAnswer::Ended { status, reason } => format!("{} {}", status.status().as_str(), reason.as_str()),
         PollAnswer::Approved(_) => APPROVED.to_owned(),
     }

@@ -24,7 +24,7 @@ use crate::support::clock::ManualClock;
 use crate::support::log;
 
 use super::op::{Op, Reply};
-use super::setup::{APPROVED, CLIENT_ID, Setup};
+use super::setup::{APPROVED, CLIENT_ID, Setup, token_answer};
 
 /// An authority, and a folder for the client's files.
 pub struct Pki {
@@ -54,8 +54,8 @@ impl Pki {
         files
     }
 
-    pub fn roots(&self) -> Option<Vec<u8>> {
-        Some(self.authority.certificate().into_bytes())
+    pub fn roots(&self) -> Vec<u8> {
+        self.authority.certificate().into_bytes()
     }
 }
 
@@ -111,7 +111,7 @@ pub fn by_certificate<'a>(
     files: &'a [CertificateFiles],
 ) -> impl FnOnce(&mut ProviderSettings, &mut RegistrationSettings) + 'a {
     move |provider, registration| {
-        provider.roots_pem = pki.roots();
+        provider.roots_pem = Some(pki.roots());
         provider.https_only = true;
         registration.credential = Credential::TlsClientAuth;
         registration.certificates = files.to_vec();
@@ -149,10 +149,9 @@ async fn rp_006_aliases_are_used_where_a_certificate_is_in_use() {
     let setup = Setup::at(op, by_certificate(&pki, &files));
     let _ = setup.start().await;
     let _ = setup.outcome().await;
-    setup.op.stand(
-        "mtls-token",
-        Reply::json(200, &setup.token_answer(&super::signing::rsa_1().sign(&setup.claims()))),
-    );
+    setup
+        .op
+        .stand("mtls-token", Reply::json(200, &token_answer(&super::signing::rsa_1().sign(&setup.claims()))));
     let approved = setup.approved().await;
     let x5t = setup.clients.certificate_in_use(&setup.registration);
     let token = &approved.tokens.access_token;
