@@ -177,7 +177,7 @@ async fn the_end_of_a_login_is_a_status_with_a_reason() {
     let world = World::new().await;
     *world.provider.end.lock().expect("lock") = Some((EndStatus::Denied, LoginReason::UserDenied));
     let login = world.start(LOGICIEL).await;
-    world.poll_once().await;
+    world.until(&login, "denied").await;
     let english = [("authorization", bearer(&login.token)), ("accept-language", "en".to_owned())];
     let english: Vec<_> = english.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let answer = world.call(Method::GET, &format!("/v1/logins/{}", login.id), &english, "").await;

@@ -18,7 +18,7 @@ async fn the_main_job() {
     assert_eq!(early.json()["login_status"], "pending");
     assert_eq!(early.json().get("reason"), None);
     world.provider.approve();
-    world.poll_once().await;
+    world.until(&login, "approved").await;
     let approved = world.get(&format!("/v1/logins/{}", login.id), &login.token).await.json();
     assert_eq!((&approved["status"], &approved["hint"]), (&json!("approved"), &json!("pick_up")));
     let body = json!({"expected_subject": PERSON, "exercice": "ex-2"}).to_string();
@@ -67,7 +67,7 @@ async fn r_e_12_another_person_than_expected_gets_no_session() {
     let world = World::new().await;
     let login = world.start(LOGICIEL).await;
     world.provider.approve();
-    world.poll_once().await;
+    world.until(&login, "approved").await;
     let unknown = world.pick_up(&login, &[], r#"{"exercice":"ex-9"}"#).await;
     assert_eq!(unknown.problem(), (409, "exercice_unknown".to_owned()));
     let malformed = world.pick_up(&login, &[], r#"{"exercise":"ex-1"}"#).await;
@@ -83,8 +83,8 @@ async fn an_exercice_is_chosen_out_of_the_subject_s() {
     let world = World::new().await;
     let (_, handle) = world.session().await;
     let bearer = bearer(&handle);
-    let authorized = [("authorization", bearer.as_str())];
-    let put = |body: &'static str| world.call(Method::PUT, "/v1/session/exercice", &authorized, body);
+    let headers = [("authorization", bearer.as_str())];
+    let put = |body: &'static str| world.call(Method::PUT, "/v1/session/exercice", &headers, body);
     assert_eq!(put(r#"{"id":"ex-1"}"#).await.json()["exercice"], "ex-1");
     assert_eq!(put(r#"{"id":"ex-9"}"#).await.problem(), (409, "exercice_unknown".to_owned()));
     assert_eq!(put("{}").await.json()["errors"][0]["pointer"], "/id");

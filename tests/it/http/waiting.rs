@@ -40,7 +40,8 @@ async fn a_wait_answers_at_the_next_change() {
     let world = World::new().await;
     let login = world.start(LOGICIEL).await;
     world.provider.approve();
-    let answer = parked(wait(&world, &login, "", &[("prefer", "wait=30")]), world.poll_once()).await;
+    let answer =
+        parked(wait(&world, &login, "", &[("prefer", "wait=30")]), world.until(&login, "approved")).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["status"], "approved");
     assert_eq!(answer.header("preference-applied"), "wait=30");
@@ -58,7 +59,7 @@ async fn a_wait_is_over_after_its_time_with_the_present_object() {
         ("?wait=3".to_owned(), vec![("if-none-match", tag.as_str())]),
     ] {
         let answer = parked(wait(&world, &login, &query, &headers), async {
-            world.clock.advance(Duration::from_secs(3))
+            world.clock.advance(Duration::from_secs(3));
         })
         .await;
         assert_eq!((answer.status, &answer.json()["status"]), (StatusCode::OK, &"pending".into()));
@@ -82,7 +83,8 @@ async fn a_pick_up_waits_for_the_decision() {
     assert_eq!((open.status, &open.json()["status"]), (StatusCode::ACCEPTED, &"pending".into()));
     assert_eq!(open.json()["login_id"], login.id);
     world.provider.approve();
-    let answer = parked(world.pick_up(&login, &[("prefer", "wait=30")], ""), world.poll_once()).await;
+    let answer =
+        parked(world.pick_up(&login, &[("prefer", "wait=30")], ""), world.until(&login, "approved")).await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.header("preference-applied"), "wait=30");
 }
@@ -134,7 +136,7 @@ async fn a_stream_tells_every_state_and_closes_after_the_last() {
     assert!(first.contains("\"status\":\"pending\"") && first.ends_with("}\n\n"));
     assert!(!first.contains("rlt_"));
     world.provider.approve();
-    world.poll_once().await;
+    world.until(&login, "approved").await;
     let approved = events.chunk().await.expect("approved");
     assert!(approved.contains("\"status\":\"approved\""), "{approved}");
     // An approval does not close it, and what is silent is kept open by a comment.
@@ -154,14 +156,26 @@ async fn a_reconnecting_stream_does_not_repeat_what_is_known() {
     let known = [("last-event-id", version.as_str())];
     let mut events = Listening::to(&world, &path, &login.token, &known).await;
     assert_eq!(events.chunk().await.as_deref(), Some("retry: 2000\n\n"));
-    for _ in 0..19 {
-        // Time stands still while a chunk is read: each is one silence.
-        assert_eq!(events.after(&world, Duration::from_secs(15)).await.as_deref(), Some(":\n\n"));
-        if world.get(&path.replace("/events", ""), &login.token).await.json()["status"] != "pending" {
-            return;
-        }
+    assert_eq!(events.after(&world, Duration::from_secs(15)).await.as_deref(), Some(":\n\n"));
+    let mut anew = Listening::to(&world, &path, &login.token, &[("last-event-id", "1")]).await;
+    assert!(anew.chunk().await.expect("first").contains("event: login"));
+}
+
+#[tokio::test]
+async fn a_stream_closes_after_five_minutes() {
+    let world = World::new().await;
+    let login = world.start(LOGICIEL).await;
+    let mut events = Listening::to(&world, &format!("{}/events", path(&login)), &login.token, &[]).await;
+    events.chunk().await.expect("first");
+    world.provider.approve();
+    world.until(&login, "approved").await;
+    events.chunk().await.expect("approved");
+    let mut comments = 0;
+    while let Some(chunk) = events.after(&world, Duration::from_secs(15)).await {
+        assert_eq!(chunk, ":\n\n");
+        comments += 1;
     }
-    assert_eq!(events.after(&world, Duration::from_secs(15)).await, None);
+    assert!((18..=20).contains(&comments), "{comments}");
 }
 
 #[tokio::test]

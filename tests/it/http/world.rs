@@ -56,7 +56,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+        serde_json::from_str(&self.text).expect(&self.text)
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -99,7 +99,7 @@ fn application(text: &str, credential: ApplicationCredential) -> Application {
             absolute: Duration::from_hours(4),
             per_person: 10,
         },
-        pick_up_window: Duration::from_mins(5),
+        pick_up_window: Duration::from_mins(10),
         pick_up_repeat: Duration::from_mins(1),
     }
 }
@@ -214,9 +214,16 @@ impl World {
         Started { id: text("login_id"), token: text("login_token"), answer }
     }
 
-    /// Lets the poller come round.
-    pub async fn poll_once(&self) {
-        self.clock.advance_slowly(Duration::from_secs(6), Duration::from_millis(500)).await;
+    /// Moves time on, step by step, until the login is shown with `status`.
+    pub async fn until(&self, login: &Started, status: &str) {
+        let path = format!("/v1/logins/{}", login.id);
+        for step in 0.. {
+            assert!(step < 400, "the login was never {status}");
+            if self.get(&path, &login.token).await.json()["status"] == status {
+                return;
+            }
+            self.clock.advance_slowly(Duration::from_millis(250), Duration::from_millis(250)).await;
+        }
     }
 
     pub async fn pick_up(&self, login: &Started, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -230,7 +237,7 @@ impl World {
     pub async fn session(&self) -> (Started, String) {
         let login = self.start(LOGICIEL).await;
         self.provider.approve();
-        self.poll_once().await;
+        self.until(&login, "approved").await;
         let answer = self.pick_up(&login, &[], "").await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         let handle = answer.json()["session_handle"].as_str().expect("handle").to_owned();
