@@ -70,7 +70,7 @@ macro_rules! exchange_sql {
     };
 }
 fn is_sealed<T>(outcome: &Result<T, StoreError>, wanted: &str) -> bool {
-    matches!(outcome, Err(StoreError::Sealed { table: "grants", column }) if column == wanted)
+    matches!(outcome, Err(StoreError::Sealed { table: "grants", column }) if *column == wanted)
 }
 
 async fn r_k_01_a_value_moved_to_another_row_does_not_open(h: Harness) {
