@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, reason = "a helper of a test fails the test")]
 
-mod harness;
+pub mod harness;
 
 mod arrows;
 mod audit;
