@@ -134,7 +134,10 @@ impl Engine {
     ) -> Result<(Session, Subscription), SessionError> {
         let presented = self.present(call).await?;
         let ear = self.hub.subscribe(Changed::Session(presented.session.session_id));
-        let session = self.record(&presented, false).await?;
+        self.record(&presented, false).await?;
+        // Read once more: a change between the first reading and the subscription has ticked for nobody.
+        let session_id = presented.session.session_id;
+        let session = self.store.session(session_id).await?.ok_or(SessionError::HandleInvalid)?;
         Ok((session, ear))
     }
 
@@ -161,20 +164,19 @@ impl Engine {
             let readable = now < at + READABLE_AFTER_END;
             return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
         }
-        if !application.enabled {
-            return Err(SessionError::ApplicationDisabled);
-        }
-        let over = if directory.is_enabled(&session.registration) {
-            session.overdue(now)
-        } else {
-            Some(SessionEndReason::Revoked)
-        };
+        let allowed = application.enabled
+            && directory.is_enabled(&session.registration)
+            && application.registrations.contains(&session.registration);
+        let over = if allowed { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
         if let Some(reason) = over {
             let (engine, by, session_id) = (self.clone(), call.by.clone(), session.session_id);
             let session = self
                 .detached(async move { engine.end_session_for(session_id, reason, &by).await })
                 .await
                 .map_err(SessionError::CutShort)??;
+            if !application.enabled {
+                return Err(SessionError::ApplicationDisabled);
+            }
             return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
         }
         Ok(presented)
