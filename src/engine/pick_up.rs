@@ -48,22 +48,22 @@ pub struct PickedUp {
 pub enum PickUpError {
     /// The handle was used, or the time to repeat is over.
     #[error("the login has been picked up")]
-    AlreadyPickedUp,
+    AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the pick-up was cut short")]
     CutShort(#[source] JoinError),
     /// The subject has no such *situation d'exercice*; the login stays approved.
     #[error("no exercice by that id")]
-    ExerciceUnknown,
+    ExerciceUnknown(Box<Login>),
     /// Another person than expected; the login has failed.
     #[error("the session belongs to another person than expected")]
-    IdentityMismatch,
+    IdentityMismatch(Box<Login>),
     /// Neither approved nor, without a wait, about to be.
     #[error("the login is not approved")]
     NotApproved(Box<Login>),
     /// The registration has been switched off since; the login has failed.
     #[error("the registration is disabled")]
-    PolicyNotMet,
+    PolicyNotMet(Box<Login>),
     /// The token opens no login.
     #[error("the login could not be read")]
     Read(#[from] ReadLoginError),
@@ -101,7 +101,7 @@ impl Engine {
             && !self.directory.load().is_enabled(&login.registration)
         {
             self.fail_approved(&login, LoginReason::PolicyNotMet, &call.by).await?;
-            return Err(PickUpError::PolicyNotMet);
+            return Err(PickUpError::PolicyNotMet(Box::new(login)));
         }
         let grant = self.store.grant(login.grant_id).await?;
         let Some((tokens, claims)) = grant.and_then(|grant| Some((grant.tokens?, grant.claims?))) else {
@@ -128,7 +128,7 @@ impl Engine {
             }
             PickUpOutcome::Repeated(session) => session,
             PickUpOutcome::NotApproved(login) => return Err(PickUpError::NotApproved(login)),
-            PickUpOutcome::AlreadyPickedUp(_) => return Err(PickUpError::AlreadyPickedUp),
+            PickUpOutcome::AlreadyPickedUp(login) => return Err(PickUpError::AlreadyPickedUp(login)),
             PickUpOutcome::NotFound => return Err(ReadLoginError::NotFound.into()),
         };
         tracing::info!(
@@ -142,7 +142,9 @@ impl Engine {
 
     async fn not_approved(&self, login: &Login) -> Result<PickUpError, StoreError> {
         Ok(match self.store.login(login.login_id).await? {
-            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => PickUpError::AlreadyPickedUp,
+            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => {
+                PickUpError::AlreadyPickedUp(Box::new(login))
+            }
             Some(login) => PickUpError::NotApproved(Box::new(login)),
             None => ReadLoginError::NotFound.into(),
         })
@@ -160,11 +162,11 @@ impl Engine {
             && subject.sub != *expected
         {
             self.fail_approved(login, LoginReason::IdentityMismatch, &call.by).await?;
-            return Err(PickUpError::IdentityMismatch);
+            return Err(PickUpError::IdentityMismatch(Box::new(login.clone())));
         }
         match &call.exercice {
             Some(id) if !subject.exercices.iter().any(|exercice| exercice.id == *id) => {
-                Err(PickUpError::ExerciceUnknown)
+                Err(PickUpError::ExerciceUnknown(Box::new(login.clone())))
             }
             _ => Ok(()),
         }
