@@ -16,7 +16,7 @@ use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatu
 pub enum CancelLoginError {
     /// It has become a session: end that.
     #[error("the login has been picked up")]
-    AlreadyPickedUp,
+    AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the cancellation was cut short")]
     CutShort(#[source] JoinError),
@@ -56,7 +56,9 @@ impl Engine {
                 LoginState::Ended { hidden: Some(hidden), .. } if hidden.cancelled.is_none() => {
                     return self.cancel_hidden(current.login_id, by).await;
                 }
-                LoginState::PickedUp { .. } => return Err(CancelLoginError::AlreadyPickedUp),
+                LoginState::PickedUp { .. } => {
+                    return Err(CancelLoginError::AlreadyPickedUp(Box::new(current)));
+                }
                 LoginState::Ended { .. } => return Ok(()),
             };
             let end = EndLogin {

@@ -48,22 +48,22 @@ pub struct PickedUp {
 pub enum PickUpError {
     /// The handle was used, or the time to repeat is over.
     #[error("the login has been picked up")]
-    AlreadyPickedUp,
+    AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the pick-up was cut short")]
     CutShort(#[source] JoinError),
     /// The subject has no such *situation d'exercice*; the login stays approved.
     #[error("no exercice by that id")]
-    ExerciceUnknown,
+    ExerciceUnknown(Box<Login>),
     /// Another person than expected; the login has failed.
     #[error("the session belongs to another person than expected")]
-    IdentityMismatch,
+    IdentityMismatch(Box<Login>),
     /// Neither approved nor, without a wait, about to be.
     #[error("the login is not approved")]
     NotApproved(Box<Login>),
     /// The registration has been switched off since; the login has failed.
     #[error("the registration is disabled")]
-    PolicyNotMet,
+    PolicyNotMet(Box<Login>),
     /// The token opens no login.
     #[error("the login could not be read")]
     Read(#[from] ReadLoginError),
@@ -114,7 +114,7 @@ impl Engine {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
         if !has_exercice(&claims, &call) {
-            return Err(PickUpError::ExerciceUnknown);
+            return Err(PickUpError::ExerciceUnknown(Box::new(login)));
         }
         let session = self.new_session(&login, tokens.refresh_expires_at, call.exercice.clone());
         let (session, handle) = self.exchange(&login, session, &call.by).await?;
@@ -126,7 +126,10 @@ impl Engine {
         let session = self.new_session(&login, None, None);
         let (session, handle) = self.exchange(&login, session, &call.by).await?;
         let grant = self.store.grant(login.grant_id).await?;
-        let claims = grant.and_then(|grant| grant.claims).ok_or(PickUpError::AlreadyPickedUp)?;
+        let Some(claims) = grant.and_then(|grant| grant.claims) else {
+            // The session has ended since.
+            return Err(PickUpError::AlreadyPickedUp(Box::new(login)));
+        };
         let claims =
             self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
         if !is_expected(&claims, &call) {
@@ -159,7 +162,7 @@ impl Engine {
             }
             PickUpOutcome::Repeated(session) => session,
             PickUpOutcome::NotApproved(login) => return Err(PickUpError::NotApproved(login)),
-            PickUpOutcome::AlreadyPickedUp(_) => return Err(PickUpError::AlreadyPickedUp),
+            PickUpOutcome::AlreadyPickedUp(login) => return Err(PickUpError::AlreadyPickedUp(login)),
             PickUpOutcome::NotFound => return Err(ReadLoginError::NotFound.into()),
         };
         tracing::info!(
@@ -193,14 +196,16 @@ impl Engine {
             self.fail_approved(login, reason, by).await?;
         }
         Ok(match reason {
-            LoginReason::IdentityMismatch => PickUpError::IdentityMismatch,
-            _ => PickUpError::PolicyNotMet,
+            LoginReason::IdentityMismatch => PickUpError::IdentityMismatch(Box::new(login.clone())),
+            _ => PickUpError::PolicyNotMet(Box::new(login.clone())),
         })
     }
 
     async fn not_approved(&self, login: &Login) -> Result<PickUpError, StoreError> {
         Ok(match self.store.login(login.login_id).await? {
-            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => PickUpError::AlreadyPickedUp,
+            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => {
+                PickUpError::AlreadyPickedUp(Box::new(login))
+            }
             Some(login) => PickUpError::NotApproved(Box::new(login)),
             None => ReadLoginError::NotFound.into(),
         })
