@@ -1,1 +1,133 @@
 //! The composition root: puts store, providers, engine and listeners together, runs, drains and reloads them.
+//!
+//! The only module that knows all others. It decides nothing about a login; it decides what is connected to what,
+//! in which order things start, and in which order they stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::net::tls::ServerTls;
+use crate::provider::Clients;
+use crate::telemetry::{exporter, metrics};
+
+pub mod clock;
+pub mod schema;
+mod start;
+
+pub use start::{StartError, StartOptions};
+
+/// How long work under way may take at the end (real time).
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How often certificate files are looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub struct App {
+    engine: Arc<Engine>,
+    providers: Arc<Clients>,
+    tls: Option<Arc<ServerTls>>,
+    recorder: PrometheusHandle,
+    clients: SocketAddr,
+    ops: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl App {
+    /// Where the client API listens.
+    #[must_use]
+    pub fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// Where health and metrics are.
+    #[must_use]
+    pub fn ops(&self) -> SocketAddr {
+        self.ops
+    }
+
+    /// The engine, for what runs in the same process.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Whether the client API speaks TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Takes over what may change while running: who is enabled, applications and their credentials, certificates
+    /// in their files. What needs a restart (listeners, store, keys, addresses of providers) is left as it was.
+    pub fn reload(&self, config: Config) {
+        self.engine.reload(start::directory(config.applications, config.registrations, config.providers));
+        self.reload_certificates();
+        tracing::info!("the configuration has been reloaded");
+    }
+
+    /// Stops: not ready any more, parked calls are answered, no new connection, work under way is finished, the
+    /// logins are given up for adoption.
+    pub async fn drain(self) {
+        self.engine.draining().cancel();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.engine.drain(DRAIN).await;
+        tracing::info!("drained");
+    }
+
+    fn spawn_upkeep(&self) {
+        let providers = self.providers.clone();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { providers.run(stop).await });
+        let (recorder, clock) = (self.recorder.clone(), self.engine.clock().clone());
+        self.tasks.spawn(exporter::keep_up(recorder, clock.clone(), self.stop.clone()));
+        let (tls, providers, stop) = (self.tls.clone(), self.providers.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            loop {
+                if let Some(tls) = &tls {
+                    metrics::certificate_expiry("listeners-clients", tls.not_after());
+                    if tls.changed_on_disk() {
+                        reload_server_certificate(tls, clock.now());
+                    }
+                }
+                for (name, not_after) in providers.certificates() {
+                    metrics::certificate_expiry(&name, not_after);
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = clock.sleep(BETWEEN_LOOKS) => {}
+                }
+            }
+        });
+    }
+
+    fn reload_certificates(&self) {
+        self.providers.reload();
+        if let Some(tls) = &self.tls {
+            reload_server_certificate(tls, self.engine.clock().now());
+        }
+    }
+}
+
+fn reload_server_certificate(tls: &ServerTls, now: crate::domain::time::Timestamp) {
+    match tls.reload(now) {
+        Ok(true) => tracing::info!("the server certificates have been replaced"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "new server certificates are refused; the last good ones stay"
+            );
+        }
+    }
+}

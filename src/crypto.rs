@@ -11,7 +11,7 @@ pub mod enc;
 mod envelope;
 pub mod key_file;
 pub mod pki;
-mod private_file;
+pub mod private_file;
 pub mod random;
 pub mod ring;
 pub mod seal;

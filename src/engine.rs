@@ -2,6 +2,192 @@
 //!
 //! The engine decides; adapters carry. It sees no ciphertext, no SQL, no HTTP. Every state change is one method of
 //! [`ports::Store`], won by exactly one caller; time and randomness come in through the domain's traits. Work that
-//! changes state runs in tracked, detached tasks: a client that hangs up changes nothing.
+//! changes state runs in tracked, detached tasks ([`Engine::detached`]): a client that hangs up changes nothing.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use crate::crypto::ring::KeyRing;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{Attempt, LoginId, NodeId, SessionId};
+use crate::domain::random::{Random, uuid_v4};
+
+pub mod authenticate;
+mod begin_login;
+pub mod cancel_login;
+pub mod directory;
+pub mod hub;
+mod lease;
+pub mod pick_up;
+mod poll;
+mod poller;
 pub mod ports;
+pub mod read_login;
+pub mod session;
+pub mod start_login;
+mod upkeep;
+mod userinfo;
+
+use directory::Directory;
+use hub::Hub;
+use ports::{Changed, Providers, Store, StoreError, Wake};
+
+/// What the engine is put together from.
+pub struct Parts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The providers.
+    pub providers: Arc<dyn Providers>,
+    /// The other nodes.
+    pub wake: Arc<dyn Wake>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Keys.
+    pub ring: Arc<KeyRing>,
+    /// What is configured.
+    pub directory: Directory,
+}
+
+/// The use cases, and the state that they share. Held in an [`Arc`] by every listener and task.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    providers: Arc<dyn Providers>,
+    wake: Arc<dyn Wake>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    ring: Arc<KeyRing>,
+    directory: ArcSwap<Directory>,
+    hub: Arc<Hub>,
+    node: NodeId,
+    lease: lease::Lease,
+    poller: poller::Poller,
+    userinfo: userinfo::Reads,
+    /// Every detached task; the drain waits for them.
+    tasks: TaskTracker,
+    /// Cancelled when the node drains: waiting calls answer at once, background work stops.
+    draining: CancellationToken,
+}
+
+impl Engine {
+    /// Puts an engine together; nothing runs before [`Engine::run`].
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let node = NodeId(uuid_v4(&*parts.random));
+        Arc::new(Self {
+            store: parts.store,
+            providers: parts.providers,
+            wake: parts.wake,
+            clock: parts.clock,
+            random: parts.random,
+            ring: parts.ring,
+            directory: ArcSwap::from_pointee(parts.directory),
+            hub: Arc::default(),
+            node,
+            lease: lease::Lease::default(),
+            poller: poller::Poller::default(),
+            userinfo: userinfo::Reads::default(),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        })
+    }
+
+    /// Enters this node, adopts what dead ones left, then runs lease, poller, upkeep and wake until
+    /// [`Engine::drain`].
+    pub async fn run(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.enter().await?;
+        self.tasks.spawn(self.clone().keep_lease());
+        self.tasks.spawn(self.clone().run_poller());
+        self.tasks.spawn(self.clone().run_upkeep());
+        self.tasks.spawn(self.clone().run_safety_net());
+        self.tasks.spawn(self.clone().run_wake());
+        Ok(())
+    }
+
+    /// Stops background work, answers waiting calls at once, waits at most `patience` (real time) for work under
+    /// way, and gives this node's logins up for adoption.
+    pub async fn drain(&self, patience: Duration) {
+        self.draining.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "work was still under way at the end of the drain");
+        }
+        if let Err(error) = self.store.leave(self.node).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be ended");
+        }
+    }
+
+    /// Swaps what is configured.
+    pub fn reload(&self, directory: Directory) {
+        self.directory.store(Arc::new(directory));
+    }
+
+    /// What is configured now.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// The providers, for what a face shows of them.
+    #[must_use]
+    pub fn providers(&self) -> &dyn Providers {
+        &*self.providers
+    }
+
+    /// The store, for readiness.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The clock that every decision here reads.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// Cancelled when the node drains.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    /// Runs state-changing work to its end, whoever still waits for it.
+    async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        self.tasks.spawn(work.instrument(Span::current())).await
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt(uuid_v4(&*self.random))
+    }
+
+    fn login_changed(&self, login_id: LoginId) {
+        self.changed(Changed::Login(login_id));
+    }
+
+    fn session_changed(&self, session_id: SessionId) {
+        self.changed(Changed::Session(session_id));
+    }
+
+    /// After a commit: wakes who waits here, and tells the other nodes.
+    fn changed(&self, changed: Changed) {
+        self.hub.notify(changed);
+        self.wake.publish(changed);
+    }
+}

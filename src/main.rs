@@ -1,3 +1,7 @@
 //! The `relais` binary: hands the command line to [`relais::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    relais::cli::main()
+}

@@ -1,1 +1,34 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
+//!
+//! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
+//! registration calls it (`call`, `client_auth`, `certificates`), the three conversations (`backchannel`, `token`,
+//! `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//!
+//! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
+//! client certificate goes to its own provider only; nothing secret or personal reaches a log. This module decides
+//! nothing about a login's states: it says which outcome of the state table an answer means.
+
+mod backchannel;
+mod call;
+mod certificates;
+mod client_auth;
+mod clients;
+mod id_token;
+mod jwt;
+mod keys;
+mod metadata;
+mod oauth_error;
+mod retry_after;
+mod settings;
+mod strict_json;
+mod subject;
+mod token;
+mod upstream;
+mod userinfo;
+
+pub use certificates::CertificateError;
+pub use clients::Clients;
+pub use settings::{
+    CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings, SettingsError,
+    UnknownAlg,
+};

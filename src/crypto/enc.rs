@@ -77,3 +77,81 @@ pub fn decrypt(ring: &KeyRing, text: &str) -> Result<Secret, EncError> {
 fn aad(key_id: &str) -> String {
     format!("{SUITE}|{key_id}|configuration")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::{Seeded, key, ring};
+
+    fn decrypted(ring: &KeyRing, text: &str) -> Result<String, EncError> {
+        decrypt(ring, text).map(|secret| secret.expose().to_owned())
+    }
+
+    #[test]
+    fn what_was_encrypted_is_decrypted_also_after_a_rotation() {
+        let random = Seeded::new(1);
+        for plain in ["", "s3cret", "clé: à (garder)\n"] {
+            let text = encrypt(&ring("2026-10"), &random, &Secret::new(plain)).expect("encrypted");
+            assert!(text.starts_with("ENC(v1:2026-10:") && text.ends_with(')'), "{text}");
+            assert!(is_encrypted(&text));
+            for active in ["2026-10", "2026-11"] {
+                assert_eq!(decrypted(&ring(active), &text).as_deref(), Ok(plain));
+            }
+            assert_eq!(decrypted(&ring("2026-10"), &format!(" {text}\n")).as_deref(), Ok(plain));
+        }
+    }
+
+    #[test]
+    fn a_literal_is_not_taken_for_an_encrypted_one() {
+        for text in ["", "secret", "enc(v1:a:b)", "ENC", "ENC(v1:a:b", "xENC(v1:a:b)"] {
+            assert!(!is_encrypted(text), "{text}");
+            assert_eq!(decrypted(&ring("2026-11"), text), Err(EncError::Malformed), "{text}");
+        }
+        for text in [
+            "ENC()",
+            "ENC(v2:2026-11:AAAA)",
+            "ENC(v1:2026-11)",
+            "ENC(v1:2026-11:AA:AA)",
+            "ENC(v1:2026-11:+/)",
+        ] {
+            assert!(is_encrypted(text), "{text}");
+            assert_eq!(decrypted(&ring("2026-11"), text), Err(EncError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_altered_text_or_another_key_of_the_same_name_is_refused_by_the_key_s_name() {
+        let text = encrypt(&ring("2026-11"), &Seeded::new(2), &Secret::new("s3cret")).expect("encrypted");
+        let refused = Err(EncError::NotAuthentic { key_id: "2026-11".to_owned() });
+        let other = KeyRing::new("2026-11", "persons", vec![key("2026-11", 9), key("persons", 3)]);
+        assert_eq!(decrypted(&other.expect("a ring"), &text), refused);
+        let at = text.len() - 10;
+        let altered = if text[at..].starts_with('A') { 'B' } else { 'A' };
+        let altered = format!("{}{altered}{}", &text[..at], &text[at + 1..]);
+        assert_eq!(decrypted(&ring("2026-11"), &altered), refused);
+        let renamed = text.replace("2026-11", "2026-10");
+        assert_eq!(
+            decrypted(&ring("2026-11"), &renamed),
+            Err(EncError::NotAuthentic { key_id: "2026-10".to_owned() })
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_and_the_pseudonym_key_open_nothing() {
+        for key_id in ["2026-09", "persons"] {
+            assert_eq!(
+                decrypted(&ring("2026-11"), &format!("ENC(v1:{key_id}:AAAA)")),
+                Err(EncError::UnknownKey { key_id: key_id.to_owned() })
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrapped_data_key_s_cipher_opens_no_configuration_secret() {
+        let ring = ring("2026-11");
+        let sealed = envelope::close(&ring.active_keys().wrap, &Seeded::new(3), &aad("2026-11"), b"x")
+            .expect("sealed");
+        let text = format!("ENC(v1:2026-11:{})", URL_SAFE_NO_PAD.encode(sealed));
+        assert_eq!(decrypted(&ring, &text), Err(EncError::NotAuthentic { key_id: "2026-11".to_owned() }));
+    }
+}

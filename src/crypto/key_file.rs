@@ -108,3 +108,88 @@ pub fn write_new(path: &Path, secret: &Secret) -> Result<(), KeyFileError> {
         Err(source) => Err(KeyFileError::Unwritable { path, source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::crypto::testing::Seeded;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_generated_key_is_43_characters_and_reads_back() {
+        let text = generate(&Seeded::new(1));
+        assert_eq!(text.expose().len(), 43);
+        let mut expected = [0; 32];
+        Seeded::new(1).fill(&mut expected);
+        assert_eq!(parse(text.expose()).map(|key| key.expose().to_vec()), Ok(expected.to_vec()));
+        assert!(parse(&format!("  {}\r\n", text.expose())).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let key = "A".repeat(43);
+        for bad in
+            ["", "abc", &"A".repeat(42), &"A".repeat(44), &format!("{key}="), &format!("{}+", &key[1..])]
+        {
+            assert_eq!(parse(bad).err(), Some(KeyTextError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_written_key_is_one_line_for_its_owner_alone_and_is_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let (first, second) = (generate(&Seeded::new(1)), generate(&Seeded::new(2)));
+        write_new(&path, &first).expect("written");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), format!("{}\n", first.expose()));
+        assert!(matches!(write_new(&path, &second), Err(KeyFileError::Exists { .. })));
+        let read = read(&path).expect("read");
+        assert_eq!(read.expose(), parse(first.expose()).expect("a key").expose());
+    }
+
+    #[test]
+    fn r_k_05_a_key_file_that_others_may_read_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        write_new(&path, &generate(&Seeded::new(1))).expect("written");
+        for bits in [0o644, 0o640, 0o604, 0o620, 0o601, 0o660] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(bits)).expect("set");
+            let error = read(&path).err().expect("refused");
+            assert!(matches!(error, KeyFileError::Shared { mode, .. } if mode == bits), "{bits:o}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("chmod 0600 {}", path.display())), "{text}");
+        }
+        for bits in [0o600, 0o400] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(bits)).expect("set");
+            assert!(read(&path).is_ok(), "{bits:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_missing_too_large_or_no_key_is_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        assert!(matches!(read(&path), Err(KeyFileError::Unreadable { .. })));
+        for (content, malformed) in
+            [(vec![0xff; 43], true), (b"hello".to_vec(), true), (vec![b'A'; 5000], false)]
+        {
+            std::fs::remove_file(&path).ok();
+            private_file::write_new(&path, &content).expect("written");
+            let error = read(&path).err().expect("refused");
+            assert_eq!(matches!(error, KeyFileError::Malformed { .. }), malformed, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_and_not_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("none").join("key");
+        assert!(matches!(write_new(&path, &generate(&Seeded::new(1))), Err(KeyFileError::Unwritable { .. })));
+    }
+}

@@ -201,3 +201,6 @@ fn params(
     params.not_after = epoch + Duration::from_secs(since_epoch(not_after).as_secs());
     Ok(params)
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,6 @@ fn check_key(id: &str, bytes: &SecretBytes) -> Result<(), RingError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ fn wrap_aad(key_id: &str, context: &WrapContext<'_>) -> Result<String, SealError
 fn unambiguous<const N: usize>(names: [&str; N]) -> Result<(), SealError> {
     if names.iter().any(|name| name.contains('|')) { Err(SealError::MalformedContext) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,57 @@ fn rsa(size: RsaKeySize) -> Result<Secret, SigningKeyError> {
     let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size).map_err(SigningKeyError)?;
     Ok(Secret::new(pair.serialize_pem()))
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::KeyPair as RsaPair;
+    use rustls_pki_types::PrivatePkcs8KeyDer;
+    use rustls_pki_types::pem::PemObject;
+
+    use super::*;
+
+    fn rsa_bits(pem: &Secret) -> usize {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose().as_bytes()).expect("PKCS#8 PEM");
+        RsaPair::from_pkcs8(der.secret_pkcs8_der()).expect("an RSA key").public_modulus_len() * 8
+    }
+
+    #[test]
+    fn rsa_keys_have_3072_bits_and_the_simulator_s_2048() {
+        assert_eq!(rsa_bits(&generate(SigningAlg::Rs256).expect("a key")), 3072);
+        assert_eq!(rsa_bits(&generate(SigningAlg::Ps256).expect("a key")), 3072);
+        assert_eq!(rsa_bits(&generate_rsa_2048().expect("a key")), 2048);
+    }
+
+    #[test]
+    fn each_key_signs_a_jwt_of_its_algorithm() {
+        use jsonwebtoken::{Algorithm, EncodingKey, Header};
+        for alg in SigningAlg::ALL {
+            let pem = generate(alg).expect("a key");
+            let pem = pem.expose().as_bytes();
+            let (algorithm, key) = match alg {
+                SigningAlg::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
+                SigningAlg::Ps256 => (Algorithm::PS256, EncodingKey::from_rsa_pem(pem)),
+                SigningAlg::Es256 => (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
+            };
+            let claims = serde_json::json!({ "sub": "relais" });
+            let jwt = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key.expect("a key"));
+            assert_eq!(jwt.expect("signed").split('.').count(), 3, "{}", alg.as_str());
+        }
+    }
+
+    #[test]
+    fn two_keys_are_never_alike() {
+        let draw = || generate(SigningAlg::Es256).expect("a key").expose().to_owned();
+        assert_ne!(draw(), draw());
+    }
+
+    #[test]
+    fn names_are_those_of_the_alg_header() {
+        for alg in SigningAlg::ALL {
+            assert_eq!(SigningAlg::parse(alg.as_str()), Some(alg));
+        }
+        for other in ["none", "HS256", "rs256", ""] {
+            assert_eq!(SigningAlg::parse(other), None);
+        }
+    }
+}

@@ -329,6 +329,16 @@ pub struct Login {
     pub state: LoginState,
 }
 
+/// Names the login and its status; neither hint nor digits reach a log this way.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login")
+            .field("login_id", &self.login_id)
+            .field("status", &self.state.status())
+            .finish_non_exhaustive()
+    }
+}
+
 /// How long a login can be read by its token after its end.
 pub const READABLE_AFTER_END: Duration = Duration::from_mins(10);
 
@@ -352,14 +362,34 @@ impl Login {
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Shown {
         let (reason, expires_at) = match &self.state {
-            LoginState::Starting { until }
-            | LoginState::Pending { until, .. }
-            | LoginState::Approved { until, .. } => (None, *until),
+            LoginState::Starting { until } | LoginState::Pending { until, .. } => (None, *until),
+            LoginState::Approved { until, .. } => return self.shown_approved(*until, now),
             LoginState::PickedUp { repeatable_until, .. } => (None, *repeatable_until),
             LoginState::Ended { hidden: Some(hidden), .. } => return self.shown_hidden(*hidden, now),
             LoginState::Ended { reason, at, .. } => (Some(*reason), *at + READABLE_AFTER_END),
         };
         Shown { status: self.state.status(), reason, version: self.version, expires_at, changes_at: None }
+    }
+
+    /// A window that has closed is shown as closed, also before the sweeper has written it down.
+    fn shown_approved(&self, until: Timestamp, now: Timestamp) -> Shown {
+        if now < until {
+            Shown {
+                status: LoginStatus::Approved,
+                reason: None,
+                version: self.version,
+                expires_at: until,
+                changes_at: Some(until),
+            }
+        } else {
+            Shown {
+                status: LoginStatus::Expired,
+                reason: Some(LoginReason::PickUpExpired),
+                version: self.version.saturating_add(1),
+                expires_at: until + READABLE_AFTER_END,
+                changes_at: None,
+            }
+        }
     }
 
     fn shown_hidden(&self, hidden: Hidden, now: Timestamp) -> Shown {

@@ -1,3 +1,8 @@
-//! What several integration tests share.
+//! What the tests stand on: a whole stack in this process (simulated provider over TLS with client certificates,
+//! Relais on either store), and callers that speak plain HTTP to it.
 
+pub mod clock;
+pub mod http;
+pub mod log;
 pub mod postgres;
+pub mod stack;

@@ -6,8 +6,9 @@
 use x509_parser::asn1_rs::{Any, FromDer, Tag, ToDer};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Attribute types with a name: RFC 4514 §3, then those of the LDAP registry that certificates use.
-const TYPES: [(&str, &str); 14] = [
+/// Attribute types with a name: RFC 4514 §3, then what else certificates use, spelled as
+/// OpenSSL prints it.
+const TYPES: [(&str, &str); 15] = [
     ("CN", "2.5.4.3"),
     ("L", "2.5.4.7"),
     ("ST", "2.5.4.8"),
@@ -22,6 +23,7 @@ const TYPES: [(&str, &str); 14] = [
     ("givenName", "2.5.4.42"),
     ("title", "2.5.4.12"),
     ("emailAddress", "1.2.840.113549.1.9.1"),
+    ("organizationIdentifier", "2.5.4.97"),
 ];
 
 /// Why a text is no distinguished name.
@@ -56,11 +58,12 @@ pub(super) fn text_of(part: &AttributeTypeAndValue<'_>) -> Option<String> {
 /// Brings a name written by a human into the way of [`super::Certificate::subject_dn`]: spellings of types, spaces
 /// around separators, kinds of escape.
 pub fn normalise(text: &str) -> Result<String, DnError> {
-    let mut rest = text.trim();
+    // The end is not cut off: a space there may be escaped.
+    let mut rest = text.trim_start();
     let (mut rdns, mut rdn) = (Vec::new(), Vec::new());
     loop {
         let (name, after) = rest.split_once('=').ok_or(DnError::Malformed)?;
-        let (part, separator, after) = read_part(name.trim(), after.trim_start())?;
+        let (part, separator, after) = read_part(name.trim(), after.trim_start_matches(' '))?;
         rdn.push(part);
         rest = after;
         match separator {
@@ -160,7 +163,9 @@ fn end_of_value(text: &str) -> usize {
 }
 
 fn oid_of(name: &str) -> Result<String, DnError> {
-    if name.is_empty() {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+    {
         return Err(DnError::Malformed);
     }
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -227,4 +232,102 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_value_survives_rendering_and_reading(value in any::<String>(), other in ".{0,4}[ #=+,;\\\\\"<>]") {
+            let name = format!("CN={}+OU={},C=FR", escape(&value), escape(&other));
+            prop_assert_eq!(normalise(&name), Ok(name));
+        }
+
+        #[test]
+        fn a_normalised_name_is_its_own_normal_form(text in "[ ]?(CN|ou|2\\.5\\.4\\.3) ?= ?[ -~]{0,12}(, ?O=[ -~]{0,8})?") {
+            if let Ok(once) = normalise(&text) {
+                prop_assert_eq!(normalise(&once), Ok(once));
+            }
+        }
+    }
+
+    fn same(written: &str, canonical: &str) {
+        assert_eq!(normalise(written).as_deref(), Ok(canonical), "{written}");
+    }
+
+    #[test]
+    fn spellings_of_one_name_come_out_alike() {
+        for written in [
+            "CN=relais,O=Exemple,C=FR",
+            " cn = relais , o=Exemple,  2.5.4.6=FR ",
+            "CN=relais, 2.5.4.10=#0c074578656d706c65,C=\\46\\52",
+            "2.5.4.3=#130672656C616973,O=\\45xemple,C=FR",
+        ] {
+            same(written, "CN=relais,O=Exemple,C=FR");
+        }
+        same("CN=relais+OU=b,C=FR", "CN=relais+OU=b,C=FR");
+        same("OU=b + CN=relais,C=FR", "CN=relais+OU=b,C=FR");
+        same("E=a@example.fr,surname=B,GN=C", "emailAddress=a@example.fr,SN=B,givenName=C");
+    }
+
+    #[test]
+    fn the_order_of_rdns_and_the_case_of_values_count() {
+        assert_ne!(normalise("CN=a,O=b"), normalise("O=b,CN=a"));
+        assert_ne!(normalise("CN=a"), normalise("CN=A"));
+    }
+
+    /// The examples of RFC 4514 §4.
+    #[test]
+    fn the_examples_of_the_rfc() {
+        same("UID=jsmith,DC=example,DC=net", "UID=jsmith,DC=example,DC=net");
+        same("OU=Sales+CN=J.  Smith,DC=example,DC=net", "CN=J.  Smith+OU=Sales,DC=example,DC=net");
+        same(
+            r#"CN=James \"Jim\" Smith\, III,DC=example,DC=net"#,
+            r#"CN=James \"Jim\" Smith\, III,DC=example,DC=net"#,
+        );
+        same(r"CN=Before\0dAfter,DC=example,DC=net", "CN=Before\rAfter,DC=example,DC=net");
+        same("1.3.6.1.4.1.1466.0=#04024869", "1.3.6.1.4.1.1466.0=#04024869");
+        same(r"CN=Lu\C4\8Di\C4\87", "CN=Lučić");
+    }
+
+    #[test]
+    fn escapes_survive_where_they_are_needed() {
+        same(r"CN=\ a\ ", r"CN=\ a\ ");
+        same(r"CN=\20a\20 ", r"CN=\ a\ ");
+        same(r"CN=\#a#", r"CN=\#a#");
+        same(r"CN=a\=b=c", "CN=a=b=c");
+        same(r"CN=a\+b\;\<\>\\", r"CN=a\+b\;\<\>\\");
+        same(r"CN=a\00b", r"CN=a\00b");
+        same("CN=", "CN=");
+        same("CN=\\ ", "CN=\\ ");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for bad in [
+            "",
+            "CN",
+            "=a",
+            "CN=a,",
+            "CN=a,,O=b",
+            "CN=a\\",
+            "CN=a\\zz",
+            "CN=\"a\"",
+            "CN=a;O=b",
+            "CN=a\\ff",
+            "CN=#",
+            "CN=#0",
+            "CN=#0c0261",
+        ] {
+            assert_eq!(normalise(bad), Err(DnError::Malformed), "{bad}");
+        }
+        for unknown in ["foo=a", "1.2.3=a"] {
+            let name = unknown.split('=').next().unwrap_or_default().to_owned();
+            assert_eq!(normalise(unknown), Err(DnError::UnknownType { name }));
+        }
+    }
 }

@@ -1,0 +1,234 @@
+//! Puts the parts together: configuration in, a running server out.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use super::App;
+use crate::config::{self, Config, Mode, StoreUrl};
+use crate::crypto::ring::KeyRing;
+use crate::domain::clock::Clock;
+use crate::domain::random::Random;
+use crate::engine::directory::Directory;
+use crate::engine::ports::{Store, StoreError, Wake};
+use crate::engine::{Engine, Parts};
+use crate::http;
+use crate::net::listener::{Limits, serve};
+use crate::net::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings, TlsError};
+use crate::provider;
+use crate::store::migrations::MigrateError;
+use crate::store::postgres::{ConnectError, PostgresStore};
+use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
+use crate::telemetry::exporter;
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A socket cannot be had.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file that configuration had accepted cannot be read any more.
+    #[error("cannot read {}", file.display())]
+    File {
+        /// Which one.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics recorder cannot be installed.
+    #[error("metrics cannot be recorded")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// A provider client cannot be made.
+    #[error("a provider client cannot be made")]
+    Provider(#[from] provider::SettingsError),
+    /// PostgreSQL cannot be reached.
+    #[error("the database cannot be reached")]
+    Connect(#[from] ConnectError),
+    /// The schema cannot be brought up to date.
+    #[error("the database cannot be migrated")]
+    Migrate(#[from] MigrateError),
+    /// The SQLite database cannot be opened.
+    #[error("the database cannot be opened")]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error("the database does not answer")]
+    Store(#[from] StoreError),
+    /// The server certificates do not do.
+    #[error("the server certificates cannot be used")]
+    Tls(#[from] TlsError),
+    /// `public_url` is no URL; configuration has refused it before.
+    #[error("listeners.clients.public_url is no URL")]
+    PublicUrl(#[from] url::ParseError),
+}
+
+/// What else a start is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartOptions {
+    /// Whether migrations are applied; where not, an older schema is refused.
+    pub migrate: bool,
+}
+
+impl App {
+    /// Opens the database, enters the cluster, adopts, then listens. Once this has answered, calls are answered.
+    pub async fn start(
+        config: Config,
+        options: StartOptions,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        crate::net::install_provider();
+        let recorder = exporter::install()?;
+        let (clients_listener, clients) = bind(config.clients.bind).await?;
+        let (ops_listener, ops) = bind(config.ops.bind).await?;
+        let tls = server_tls(&config, &*clock)?;
+        let providers = provider_clients(&config, &clock)?;
+        let ring = Arc::new(config.key_ring);
+        let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
+        let directory = directory(config.applications, config.registrations, config.providers);
+        let engine =
+            Engine::new(Parts { store, providers: providers.clone(), wake, clock, random, ring, directory });
+        engine.run().await?;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let clients_router = http::clients::router(http::clients::ClientsState {
+            engine: engine.clone(),
+            public_url: Url::parse(&config.clients.public_url)?,
+        });
+        let certificates = providers.clone();
+        let ops_router = http::ops::router(http::ops::OpsState {
+            engine: engine.clone(),
+            metrics: recorder.clone(),
+            certificates: Arc::new(move |registration| certificates.certificate_end(registration)),
+        });
+        tasks.spawn(serve(clients_listener, tls.clone(), clients_router, Limits::default(), stop.clone()));
+        tasks.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop.clone()));
+        let app = Self { engine, providers, tls, recorder, clients, ops, stop, tasks };
+        app.spawn_upkeep();
+        Ok(app)
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+fn server_tls(config: &Config, clock: &dyn Clock) -> Result<Option<Arc<ServerTls>>, StartError> {
+    if config.clients.tls.is_empty() {
+        return Ok(None);
+    }
+    let certificates = config
+        .clients
+        .tls
+        .iter()
+        .map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() })
+        .collect();
+    let settings = ServerTlsSettings {
+        certificates,
+        client_auth: ClientAuth::Optional { ca: config.clients.client_ca.clone() },
+        on_refused: Arc::new(|_| {}),
+    };
+    Ok(Some(ServerTls::new(settings, clock.now())?))
+}
+
+fn provider_clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<provider::Clients>, StartError> {
+    let providers = config
+        .providers
+        .iter()
+        .map(|settings| provider_settings(settings, config.mode))
+        .collect::<Result<Vec<_>, _>>()?;
+    let registrations = config.registrations.iter().map(registration_settings).collect();
+    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone())?))
+}
+
+fn provider_settings(
+    settings: &config::ProviderSettings,
+    mode: Mode,
+) -> Result<provider::ProviderSettings, StartError> {
+    let roots_pem = settings
+        .ca
+        .as_ref()
+        .map(|file| fs::read(file).map_err(|source| StartError::File { file: file.clone(), source }))
+        .transpose()?;
+    // Whoever pins a private CA runs, or trusts, a provider on a private network. One that is trusted by public
+    // roots has no business at a private address.
+    let private = mode == Mode::Development || roots_pem.is_some();
+    Ok(provider::ProviderSettings {
+        provider: settings.provider.clone(),
+        roots_pem,
+        allow_private_addresses: private,
+        https_only: mode == Mode::Production,
+    })
+}
+
+fn registration_settings(settings: &config::RegistrationSettings) -> provider::RegistrationSettings {
+    let certificates = settings
+        .credential
+        .certificates()
+        .iter()
+        .map(|(cert, key)| provider::CertificateFiles { cert: cert.clone(), key: key.clone() })
+        .collect();
+    let credential = match &settings.credential {
+        config::RegistrationCredential::TlsClientAuth { .. } => provider::Credential::TlsClientAuth,
+        config::RegistrationCredential::ClientSecretBasic { secret, .. } => {
+            provider::Credential::ClientSecretBasic { secret: secret.clone() }
+        }
+    };
+    provider::RegistrationSettings {
+        registration: settings.registration.clone(),
+        credential,
+        certificates,
+        id_token_algs: settings.id_token_algs.iter().filter_map(|alg| alg.parse().ok()).collect(),
+        extra_parameters: settings.extra_parameters.clone().into_iter().collect(),
+    }
+}
+
+async fn open_store(
+    settings: &config::StoreSettings,
+    ring: &Arc<KeyRing>,
+    random: &Arc<dyn Random>,
+    options: StartOptions,
+) -> Result<(Arc<dyn Store>, Arc<dyn Wake>), StartError> {
+    if options.migrate {
+        super::schema::migrate(&settings.url).await?;
+    }
+    Ok(match &settings.url {
+        StoreUrl::Sqlite(path) => {
+            let opened = SqliteStore::open(path, ring.clone(), random.clone(), OpenMode::Serve).await?;
+            (opened.store(), opened.wake())
+        }
+        StoreUrl::Postgres(url) => {
+            let listen_url = settings.listen_url.as_ref();
+            let connected = PostgresStore::connect(url, listen_url, ring.clone(), random.clone()).await?;
+            (connected.store(), connected.wake())
+        }
+    })
+}
+
+/// What is configured, for the engine.
+pub(super) fn directory(
+    applications: Vec<crate::domain::application::Application>,
+    registrations: Vec<config::RegistrationSettings>,
+    providers: Vec<config::ProviderSettings>,
+) -> Directory {
+    Directory::new(
+        applications,
+        registrations.into_iter().map(|settings| settings.registration).collect(),
+        providers.into_iter().map(|settings| settings.provider).collect(),
+    )
+}

@@ -1,0 +1,167 @@
+//! `demo`: everything in one process, on an embedded SQLite store: development PKI, simulated PSC over HTTPS with
+//! client certificate, its phone page, Relais, and a terminal thick client.
+
+mod session;
+mod state;
+
+use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use toml::Value;
+
+use super::End;
+use super::output::{data, failed, say, set_up_logs};
+use super::serve::Signals;
+use super::simulator::{CLIENT_ID, CLIENT_SECRET};
+use crate::app::clock::SystemClock;
+use crate::app::{App, StartError, StartOptions};
+use crate::config::{self, Problems};
+use crate::crypto::random::SystemRandom;
+use crate::domain::clock::Clock;
+use crate::domain::secret::Secret;
+use crate::simulator::Simulator;
+use crate::simulator::personality::Personality;
+use crate::simulator::server::{Server, ServerError, ServerSettings};
+use crate::telemetry::log;
+use state::{State, StateError};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Do one login, approve it by itself, print the session as JSON and exit
+    #[arg(long)]
+    auto: bool,
+    /// The first of six ports
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65530))]
+    port_base: u16,
+    /// Keep keys, certificates and database here; absent: in a temporary folder
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// Why a demo does not run.
+#[derive(Debug, Error)]
+enum DemoError {
+    #[error("the demo's state cannot be used")]
+    State(#[from] StateError),
+    #[error("the demo's own configuration is refused: {0}")]
+    Config(String),
+    #[error("the simulated provider does not start")]
+    Simulator(#[from] ServerError),
+    #[error("Relais does not start")]
+    Start(#[from] StartError),
+    #[error("signals cannot be received")]
+    Signals(#[from] std::io::Error),
+}
+
+/// The two servers of a demo, running.
+struct Demo {
+    app: App,
+    simulator: Simulator,
+    stop: CancellationToken,
+    simulator_task: tokio::task::JoinHandle<()>,
+    ready: String,
+    server: url::Url,
+    /// Removes a temporary folder when dropped.
+    _state: State,
+}
+
+pub(super) async fn run(arguments: Arguments) -> End {
+    if let Err(error) = set_up_logs(log::Format::Text) {
+        return failed(&error);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let (demo, mut signals) = match Box::pin(start(&arguments, &clock)).await {
+        Ok(started) => started,
+        Err(error) => return failed(&error),
+    };
+    let end = if arguments.auto {
+        say(&demo.ready);
+        demo.simulator.approve_by_itself(Duration::from_millis(500));
+        tokio::select! {
+            end = session::one_login(&demo.server, &clock) => end,
+            () = signals.until_told_to_stop(|| ()) => End::Failed,
+        }
+    } else {
+        serve(&demo, &clock, &mut signals).await
+    };
+    demo.app.drain().await;
+    demo.stop.cancel();
+    if let Err(error) = demo.simulator_task.await {
+        return failed(&error);
+    }
+    end
+}
+
+async fn serve(demo: &Demo, clock: &Arc<dyn Clock>, signals: &mut Signals) -> End {
+    let ready = data(&demo.ready);
+    if ready != End::Done {
+        return ready;
+    }
+    if std::io::stdin().is_terminal() {
+        tokio::select! {
+            () = session::logins_when_asked(&demo.server, clock) => {}
+            () = signals.until_told_to_stop(|| ()) => return End::Done,
+        }
+    }
+    signals.until_told_to_stop(|| ()).await;
+    End::Done
+}
+
+async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, Signals), DemoError> {
+    let signals = Signals::new()?;
+    let state = State::open(arguments.state.clone(), clock.now())?;
+    let port = |offset: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port_base + offset));
+    let server = Server::bind(
+        ServerSettings {
+            bind: port(3),
+            control: port(2),
+            certs: state.certificates(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: Secret::new(CLIENT_SECRET),
+            interval: Duration::from_secs(if arguments.auto { 1 } else { 5 }),
+            expires_in: Duration::from_secs(120),
+            personality: Personality::Psc,
+        },
+        clock.clone(),
+        Arc::new(SystemRandom),
+    )
+    .await?;
+    let public_url = format!("http://{}", port(0));
+    let ready = format!(
+        "ready clients={public_url} ops=http://{} phone={} provider={}",
+        port(1),
+        server.control_url(),
+        server.issuer(),
+    );
+    let overrides = overrides(port(0), port(1), &public_url, server.issuer());
+    let config = config::load(Some(&state.config_file()), std::iter::empty(), &overrides, clock.now())
+        .map_err(|problems: Problems| DemoError::Config(problems.to_string()))?;
+    let simulator = server.simulator().clone();
+    let stop = CancellationToken::new();
+    let simulator_task = tokio::spawn(server.run(stop.clone()));
+    let options = StartOptions { migrate: true };
+    let app = Box::pin(App::start(config, options, clock.clone(), Arc::new(SystemRandom))).await?;
+    let server = url::Url::parse(&public_url).map_err(|error| DemoError::Config(error.to_string()))?;
+    Ok((Demo { app, simulator, stop, simulator_task, ready, server, _state: state }, signals))
+}
+
+/// What the demo file cannot know: the ports.
+fn overrides(clients: SocketAddr, ops: SocketAddr, public_url: &str, issuer: &str) -> Vec<(String, Value)> {
+    let text = |text: &str| Value::String(text.to_owned());
+    vec![
+        ("listeners.clients.bind".to_owned(), text(&clients.to_string())),
+        ("listeners.clients.public_url".to_owned(), text(public_url)),
+        ("listeners.ops.bind".to_owned(), text(&ops.to_string())),
+        ("providers.psc-sim.issuer".to_owned(), text(issuer)),
+        (
+            "providers.psc-sim.metadata_url".to_owned(),
+            text(&format!("{issuer}/.well-known/wallet-openid-configuration")),
+        ),
+    ]
+}

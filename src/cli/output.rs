@@ -1,0 +1,50 @@
+//! Where verbs write: data to stdout, words to stderr.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use super::End;
+use crate::telemetry::log;
+
+/// Writes a line of data to stdout. A reader that went away is a failure.
+pub fn data(text: impl Display) -> End {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => End::Done,
+        Err(_) => End::Failed,
+    }
+}
+
+/// Writes a line for a human to stderr. Nobody reading is no failure.
+pub fn say(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Tells an error with everything that caused it.
+pub fn failed(error: &dyn Error) -> End {
+    say(format_args!("relais: {}", with_causes(error)));
+    End::Failed
+}
+
+/// An error and everything that caused it, in one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Logs to stderr, filtered as the environment says.
+pub fn set_up_logs(format: log::Format) -> Result<(), log::LogError> {
+    log::init(&log::Options { format, filter: std::env::var(log::VARIABLE).ok() })
+}
+
+/// The environment as text; variables that are no text are none of ours.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

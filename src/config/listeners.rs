@@ -1,0 +1,77 @@
+//! `[listeners.…]`: where Relais listens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::Mode;
+use super::certificates;
+use super::reader::Reader;
+
+/// The listener of the client API.
+#[derive(Clone, Debug)]
+pub struct ClientsListener {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// What clients call it, without a final slash: base of links, `aud` of assertions, byte for byte.
+    pub public_url: String,
+    /// Server certificates (chain and key); the one that suits the client is shown. Empty: plain http on
+    /// loopback, development only.
+    pub tls: Vec<(PathBuf, PathBuf)>,
+    /// Roots of client certificates, for applications with `tls_client_auth`.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The listener of health and metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct OpsListener {
+    /// Where to listen.
+    pub bind: SocketAddr,
+}
+
+pub(super) fn read_clients(reader: &Reader<'_>) -> Option<ClientsListener> {
+    let bind = reader.bind("bind", "0.0.0.0:8443");
+    let public_url = read_public_url(reader);
+    let tls = reader.pairs("tls");
+    certificates::check_pairs(reader, "tls", &tls);
+    let client_ca = reader.file("client_ca");
+    if let Some(file) = &client_ca {
+        certificates::check_roots(reader, "client_ca", file);
+    }
+    if !reader.has("tls") || reader.is_empty_list("tls") {
+        let loopback = bind.is_none_or(|bind| bind.ip().is_loopback());
+        if reader.context.mode == Mode::Production || !loopback {
+            reader.problem(
+                "tls",
+                "is missing; without TLS this listener is for loopback in mode = \"development\" only",
+                "write tls = [{ cert = \"FILE\", key = \"FILE\" }]",
+            );
+        } else if public_url.as_ref().is_some_and(|url| url.starts_with("https:")) {
+            reader.warn("public_url", "is https while the listener has no TLS", "correct one of the two");
+        }
+    } else if public_url.as_ref().is_some_and(|url| url.starts_with("http:")) {
+        reader.problem("public_url", "is http while the listener has TLS", "write https");
+    }
+    Some(ClientsListener { bind: bind?, public_url: public_url?, tls, client_ca })
+}
+
+fn read_public_url(reader: &Reader<'_>) -> Option<String> {
+    let text = reader.required("public_url", "write the URL at which clients reach this listener")?;
+    reader.url("public_url", text)?;
+    if text.ends_with('/') {
+        reader.problem("public_url", "ends with a slash", "remove the final slash");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+pub(super) fn read_ops(reader: &Reader<'_>) -> Option<OpsListener> {
+    let bind = reader.bind("bind", "127.0.0.1:8081")?;
+    if !bind.ip().is_loopback() {
+        reader.warn(
+            "bind",
+            "is not loopback: whoever reaches it reads health and metrics",
+            "filter the port",
+        );
+    }
+    Some(OpsListener { bind })
+}

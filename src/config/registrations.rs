@@ -1,0 +1,284 @@
+//! `[registrations.<name>]`: Relais's client registrations at providers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::certificates;
+use super::providers::ProviderSettings;
+use super::reader::Reader;
+use super::secrets;
+use crate::crypto::ring::KeyRing;
+use crate::domain::names::ProviderName;
+use crate::domain::profile::Profile;
+use crate::domain::registration::Registration;
+use crate::domain::secret::Secret;
+
+/// A certificate (chain, PEM) and its key.
+pub type CertificateFiles = (PathBuf, PathBuf);
+
+/// How Relais proves to a provider who it is, besides the certificate of the connection.
+#[derive(Clone)]
+pub enum RegistrationCredential {
+    /// The certificate of the connection alone (RFC 8705 §2.1).
+    TlsClientAuth {
+        /// The first for new logins, the others for grants bound to them. Never empty.
+        certificates: Vec<CertificateFiles>,
+    },
+    /// `client_id` and secret by HTTP Basic (RFC 6749 §2.3.1).
+    ClientSecretBasic {
+        /// The secret.
+        secret: Secret,
+        /// For a provider that asks for a certificate as well.
+        certificates: Vec<CertificateFiles>,
+    },
+}
+
+impl RegistrationCredential {
+    /// The certificates to show, the first for new logins.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateFiles] {
+        match self {
+            Self::TlsClientAuth { certificates } | Self::ClientSecretBasic { certificates, .. } => {
+                certificates
+            }
+        }
+    }
+}
+
+/// A registration, and what only the provider client needs.
+#[derive(Clone)]
+pub struct RegistrationSettings {
+    /// The registration.
+    pub registration: Registration,
+    /// How Relais proves who it is.
+    pub credential: RegistrationCredential,
+    /// Accepted signature algorithms of ID tokens (RFC 7518 §3.1 names): never empty, never `none` or `HS…`.
+    pub id_token_algs: Vec<String>,
+    /// Form parameters that go with every authentication request.
+    pub extra_parameters: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy)]
+enum Auth {
+    Tls,
+    Secret,
+    Later,
+}
+
+/// The names of RFC 8414.
+const AUTHS: &[(&str, Auth)] = &[
+    ("tls_client_auth", Auth::Tls),
+    ("client_secret_basic", Auth::Secret),
+    ("self_signed_tls_client_auth", Auth::Later),
+    ("private_key_jwt", Auth::Later),
+    ("client_secret_post", Auth::Later),
+];
+
+const SIGNATURE_ALGS: &[&str] =
+    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+
+/// Parameters of CIBA §7.1 and of client authentication: Relais's own to set.
+const PROTOCOL_PARAMETERS: &[&str] = &[
+    "scope",
+    "client_notification_token",
+    "acr_values",
+    "login_hint_token",
+    "id_token_hint",
+    "login_hint",
+    "binding_message",
+    "user_code",
+    "requested_expiry",
+    "request",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "grant_type",
+    "auth_req_id",
+];
+
+const CHANNELS: &[&str] = &["MOBILE", "CARD"];
+
+/// As long as PSC lets a request live.
+const REQUEST_LIFETIME: Duration = Duration::from_secs(120);
+const LONGEST_REQUEST_LIFETIME: Duration = Duration::from_secs(3600);
+
+pub(super) fn read(
+    root: &Reader<'_>,
+    providers: &[ProviderSettings],
+    ring: Option<&KeyRing>,
+) -> Vec<RegistrationSettings> {
+    let declared = root.section("providers");
+    root.section("registrations")
+        .sections()
+        .filter_map(|(name, reader)| {
+            let provider = read_provider(&reader, &declared);
+            let profile = provider.as_ref().and_then(|provider| {
+                let found = providers.iter().find(|settings| settings.provider.name == *provider)?;
+                Some(found.provider.profile)
+            });
+            read_one(name, &reader, provider, profile, ring)
+        })
+        .collect()
+}
+
+fn read_provider(reader: &Reader<'_>, declared: &Reader<'_>) -> Option<ProviderName> {
+    let text = reader.required("provider", "write the name of a section [providers.…]")?;
+    if !declared.has(text) {
+        reader.problem(
+            "provider",
+            format!("names the provider {text:?}, which does not exist"),
+            format!("add [providers.{text}], or name one that exists"),
+        );
+        return None;
+    }
+    text.parse().ok()
+}
+
+fn read_one(
+    name: &str,
+    reader: &Reader<'_>,
+    provider: Option<ProviderName>,
+    profile: Option<&Profile>,
+    ring: Option<&KeyRing>,
+) -> Option<RegistrationSettings> {
+    let name = reader.name(name);
+    let client_id = reader.required("client_id", "write the client_id that the provider gave");
+    let enabled = reader.flag("enabled", true);
+    let credential = read_credential(reader, ring);
+    check_delivery(reader);
+    let scope = read_scope(reader);
+    let acr_values = reader.texts("acr_values");
+    let id_token_algs = read_algs(reader);
+    let channels = read_channels(reader, profile);
+    let extra_parameters = read_extra_parameters(reader, profile);
+    let request_lifetime = reader.duration("request_lifetime", REQUEST_LIFETIME);
+    if request_lifetime > LONGEST_REQUEST_LIFETIME {
+        reader.problem("request_lifetime", "is more than an hour", "write at most \"1h\"");
+    }
+    let registration = Registration {
+        name: name?,
+        provider: provider?,
+        client_id: client_id?.to_owned(),
+        enabled,
+        scope,
+        acr_values,
+        channels,
+        request_lifetime,
+    };
+    Some(RegistrationSettings { registration, credential: credential?, id_token_algs, extra_parameters })
+}
+
+fn read_credential(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<RegistrationCredential> {
+    let auth = reader.required_word("auth", AUTHS);
+    let certificates = reader.pairs("certificates");
+    certificates::check_pairs(reader, "certificates", &certificates);
+    match auth? {
+        Auth::Tls => {
+            reader.refuse(&["client_secret", "client_secret_file"], "auth = \"tls_client_auth\"");
+            if certificates.is_empty() {
+                if !reader.has("certificates") {
+                    reader.problem(
+                        "certificates",
+                        "is missing",
+                        "write certificates = [{ cert = \"FILE\", key = \"FILE\" }]",
+                    );
+                } else if reader.is_empty_list("certificates") {
+                    reader.problem("certificates", "is empty", "name at least one certificate");
+                }
+                return None;
+            }
+            Some(RegistrationCredential::TlsClientAuth { certificates })
+        }
+        Auth::Secret => {
+            let secret = secrets::read(reader, "client_secret", ring)?;
+            Some(RegistrationCredential::ClientSecretBasic { secret, certificates })
+        }
+        Auth::Later => {
+            reader.problem(
+                "auth",
+                "comes with a later version",
+                "use tls_client_auth or client_secret_basic",
+            );
+            None
+        }
+    }
+}
+
+fn check_delivery(reader: &Reader<'_>) {
+    // `false`: known to the format, not offered yet.
+    let modes = [("poll", true), ("ping", false), ("push", false)];
+    if reader.word("delivery", &modes) == Some(false) {
+        reader.problem("delivery", "comes with a later version", "write \"poll\"");
+    }
+}
+
+fn read_scope(reader: &Reader<'_>) -> Vec<String> {
+    let text = reader.text("scope").unwrap_or("openid");
+    let mut scope: Vec<String> = Vec::new();
+    for token in text.split_whitespace() {
+        // RFC 6749 §3.3.
+        if !token.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+            reader.problem("scope", format!("{token:?} is no scope"), "write scopes separated by spaces");
+        }
+        if !scope.iter().any(|known| known == token) {
+            scope.push(token.to_owned());
+        }
+    }
+    if !scope.iter().any(|token| token == "openid") {
+        reader.problem("scope", "does not contain openid", "add openid: without it there is no ID token");
+    }
+    scope
+}
+
+fn read_algs(reader: &Reader<'_>) -> Vec<String> {
+    if !reader.has("id_token_algs") {
+        return vec!["RS256".to_owned()];
+    }
+    let algs = reader.texts("id_token_algs");
+    if reader.is_empty_list("id_token_algs") {
+        reader.problem("id_token_algs", "is empty", "name the algorithm that the provider signs with");
+    }
+    for alg in &algs {
+        if alg == "none" || alg.starts_with("HS") {
+            reader.problem(
+                "id_token_algs",
+                format!("{alg} proves nothing about who signed"),
+                "name an asymmetric algorithm such as \"RS256\"",
+            );
+        } else if !SIGNATURE_ALGS.contains(&alg.as_str()) {
+            let known = SIGNATURE_ALGS.join(", ");
+            reader.problem("id_token_algs", format!("{alg:?} is not known"), format!("use some of: {known}"));
+        }
+    }
+    algs
+}
+
+fn read_channels(reader: &Reader<'_>, profile: Option<&Profile>) -> Vec<String> {
+    let channels = reader.texts("channels");
+    let Some(profile) = profile.filter(|_| !channels.is_empty()) else { return channels };
+    if profile.channel_parameter.is_none() {
+        let what = format!("the profile {} has no channels", profile.name.as_str());
+        reader.problem("channels", what, "remove it");
+        return channels;
+    }
+    for channel in channels.iter().filter(|channel| !CHANNELS.contains(&channel.as_str())) {
+        reader.problem("channels", format!("{channel:?} is not known"), "use MOBILE, CARD or both");
+    }
+    channels
+}
+
+fn read_extra_parameters(reader: &Reader<'_>, profile: Option<&Profile>) -> BTreeMap<String, String> {
+    let parameters = reader.parameters("extra_parameters");
+    let channel = profile.and_then(|profile| profile.channel_parameter);
+    let is_ours = |name: &str| PROTOCOL_PARAMETERS.contains(&name) || channel == Some(name);
+    for name in parameters.keys().filter(|name| is_ours(name)) {
+        reader.problem(
+            &format!("extra_parameters.{name}"),
+            "is a parameter of the protocol, which Relais sets by itself",
+            "remove it",
+        );
+    }
+    parameters
+}

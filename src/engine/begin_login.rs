@@ -1,0 +1,192 @@
+//! Calling the provider for a committed login, and writing down what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{Instrument, Span};
+
+use super::Engine;
+use super::ports::{
+    Acknowledge, Acknowledgement, Actor, BackchannelRequest, EndLogin, PollJob, SlotFate, StartFailure,
+    StoreError, Transition,
+};
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus};
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::telemetry::metrics;
+
+/// No login waits longer for a person, whatever the provider acknowledges.
+const CEILING: Duration = Duration::from_mins(10);
+
+/// How long a slot outlives the deadline if nobody frees it: longer than the sweeper takes.
+pub(super) const SLOT_GRACE: Duration = Duration::from_mins(1);
+
+/// How long between two attempts to commit what must not be lost.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What the provider must be asked.
+pub(super) struct Begin {
+    pub(super) login: Login,
+    pub(super) login_hint: Secret,
+    pub(super) scope: Vec<String>,
+    pub(super) acr_values: Vec<String>,
+    pub(super) requested_expiry: Option<u32>,
+    pub(super) user_code: Option<Secret>,
+    pub(super) reveal_unknown_person: bool,
+}
+
+impl Engine {
+    /// Calls the provider in a task of its own.
+    pub(super) fn begin_login(self: &Arc<Self>, begin: Begin) {
+        let engine = self.clone();
+        let work = async move { engine.call_provider(begin).await };
+        self.tasks.spawn(work.instrument(Span::current()));
+    }
+
+    async fn call_provider(self: Arc<Self>, begin: Begin) {
+        let Begin {
+            login,
+            login_hint,
+            scope,
+            acr_values,
+            requested_expiry,
+            user_code,
+            reveal_unknown_person,
+        } = begin;
+        let request = BackchannelRequest {
+            x5t: login.x5t.clone(),
+            login_hint: login_hint.clone(),
+            binding_message: login.binding_message.clone(),
+            channel: login.channel.clone(),
+            scope: scope.clone(),
+            acr_values: acr_values.clone(),
+            requested_expiry,
+            user_code,
+        };
+        match self.providers.start(&login.registration, request).await {
+            Ok(acknowledgement) => {
+                let lifetime = lifetime(&acknowledgement, requested_expiry);
+                let job =
+                    PollJob { login, auth_req_id: acknowledgement.auth_req_id.clone(), scope, acr_values };
+                self.acknowledged(job, acknowledgement, lifetime).await;
+            }
+            Err(failure) => self.not_started(&login, failure, requested_expiry, reveal_unknown_person).await,
+        }
+    }
+
+    async fn acknowledged(
+        self: &Arc<Self>,
+        job: PollJob,
+        acknowledgement: Acknowledgement,
+        lifetime: Duration,
+    ) {
+        let now = self.clock.now();
+        let until = now + lifetime;
+        let acknowledge = Acknowledge {
+            login_id: job.login.login_id,
+            attempt: self.attempt(),
+            now,
+            until,
+            interval: acknowledgement.interval,
+            auth_req_id: acknowledgement.auth_req_id,
+            slot_until: until + SLOT_GRACE,
+        };
+        let written = self.persist(until, || self.store.acknowledge(acknowledge.clone())).await;
+        match written {
+            Some(Transition::Won(login)) => {
+                tracing::info!(
+                    login.id = %login.login_id,
+                    support_code = %login.support_code,
+                    registration = %login.registration,
+                    "the provider has acknowledged the login"
+                );
+                self.login_changed(login.login_id);
+                self.poller.add(self, PollJob { login: *login, ..job });
+            }
+            // Cancelled meanwhile: the store has freed the slot, and the request is never polled.
+            Some(Transition::Lost(login)) => self.login_changed(login.login_id),
+            Some(Transition::NotFound) | None => {}
+        }
+    }
+
+    async fn not_started(
+        &self,
+        login: &Login,
+        failure: StartFailure,
+        requested_expiry: Option<u32>,
+        reveal_unknown_person: bool,
+    ) {
+        let now = self.clock.now();
+        let longest = now + self.request_lifetime(login);
+        let would_expire =
+            requested_expiry.map_or(longest, |secs| longest.min(now + Duration::from_secs(u64::from(secs))));
+        let hidden_until =
+            (failure.reason == LoginReason::UserUnknown && !reveal_unknown_person).then_some(would_expire);
+        let slot = match hidden_until {
+            Some(until) => SlotFate::KeepUntil(until),
+            None if failure.may_have_been_accepted => SlotFate::KeepUntil(longest),
+            None => SlotFate::Free,
+        };
+        let end = EndLogin {
+            login_id: login.login_id,
+            attempt: self.attempt(),
+            from: &[LoginStatus::Starting],
+            owner: None,
+            now,
+            status: EndStatus::Failed,
+            reason: failure.reason,
+            slot,
+            hidden_until,
+        };
+        self.persist(longest, || self.end(end.clone(), &ENGINE)).await;
+    }
+
+    /// The one way to end a login: writes, counts, logs, wakes.
+    pub(super) async fn end(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError> {
+        let (status, reason) = (end.status.status(), end.reason);
+        let outcome = self.store.end_login(end, by).await?;
+        if let Transition::Won(login) = &outcome {
+            let label = if status == LoginStatus::Failed { reason.as_str() } else { status.as_str() };
+            metrics::login_ended(&login.registration, label);
+            tracing::info!(
+                login.id = %login.login_id,
+                support_code = %login.support_code,
+                registration = %login.registration,
+                status = status.as_str(),
+                reason = reason.as_str(),
+                "a login has ended"
+            );
+            self.login_changed(login.login_id);
+        }
+        Ok(outcome)
+    }
+
+    /// Repeats a write that must not be lost until it is answered or `deadline` (wall time) has passed.
+    pub(super) async fn persist<T, F>(&self, deadline: Timestamp, write: impl Fn() -> F + Send) -> Option<T>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        loop {
+            match write().await {
+                Ok(outcome) => return Some(outcome),
+                Err(error) if self.clock.now() < deadline => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a write is repeated");
+                    self.clock.sleep(RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a write is given up");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Relais itself, in audit records.
+pub(super) static ENGINE: Actor = Actor::engine();
+
+/// min(acknowledged, `requested_expiry`, ceiling).
+fn lifetime(acknowledgement: &Acknowledgement, requested_expiry: Option<u32>) -> Duration {
+    let asked = requested_expiry.map_or(CEILING, |secs| Duration::from_secs(u64::from(secs)));
+    acknowledgement.expires_in.min(asked).min(CEILING)
+}

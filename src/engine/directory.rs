@@ -1,0 +1,78 @@
+//! Who may do what: the applications, registrations and providers that are configured now.
+//!
+//! A reload swaps the whole directory at once; decisions are made again at each use, so a switch that was turned
+//! off takes effect at the next call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::application::Application;
+use crate::domain::names::{ApplicationName, ProviderName, RegistrationName};
+use crate::domain::registration::{Provider, Registration};
+
+/// Everything that is configured, by name.
+#[derive(Default)]
+pub struct Directory {
+    applications: HashMap<ApplicationName, Arc<Application>>,
+    registrations: HashMap<RegistrationName, (Arc<Registration>, Arc<Provider>)>,
+    providers: HashMap<ProviderName, Arc<Provider>>,
+}
+
+impl Directory {
+    /// Puts it together. A registration of an unknown provider is left out; configuration has refused it before.
+    #[must_use]
+    pub fn new(
+        applications: Vec<Application>,
+        registrations: Vec<Registration>,
+        providers: Vec<Provider>,
+    ) -> Self {
+        let providers: HashMap<_, _> =
+            providers.into_iter().map(|provider| (provider.name.clone(), Arc::new(provider))).collect();
+        let registrations = registrations
+            .into_iter()
+            .filter_map(|registration| {
+                let provider = providers.get(&registration.provider)?.clone();
+                Some((registration.name.clone(), (Arc::new(registration), provider)))
+            })
+            .collect();
+        let applications = applications
+            .into_iter()
+            .map(|application| (application.name.clone(), application.into()))
+            .collect();
+        Self { applications, registrations, providers }
+    }
+
+    /// An application by its name.
+    #[must_use]
+    pub fn application(&self, name: &ApplicationName) -> Option<&Arc<Application>> {
+        self.applications.get(name)
+    }
+
+    /// Every application.
+    pub fn applications(&self) -> impl Iterator<Item = &Arc<Application>> {
+        self.applications.values()
+    }
+
+    /// A registration and its provider.
+    #[must_use]
+    pub fn registration(&self, name: &RegistrationName) -> Option<&(Arc<Registration>, Arc<Provider>)> {
+        self.registrations.get(name)
+    }
+
+    /// Every registration with its provider.
+    pub fn registrations(&self) -> impl Iterator<Item = &(Arc<Registration>, Arc<Provider>)> {
+        self.registrations.values()
+    }
+
+    /// Every provider.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// Whether a registration and its provider are both switched on.
+    #[must_use]
+    pub fn is_enabled(&self, name: &RegistrationName) -> bool {
+        self.registration(name)
+            .is_some_and(|(registration, provider)| registration.enabled && provider.enabled)
+    }
+}

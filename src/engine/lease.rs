@@ -1,0 +1,99 @@
+//! This node's lease, and what it takes over from dead nodes.
+//!
+//! The lease lasts 5 s in database time and is renewed every 1.5 s; the node counts it from *before* it sent the
+//! renewal, so it never believes longer in it than the database does. A survivor adopts a login only once its
+//! owner's lease ended longer ago than a poll may take, and first polls one full interval later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Engine;
+use super::begin_login::ENGINE;
+use super::ports::{EndLogin, SlotFate, StoreError};
+use crate::domain::clock::Monotonic;
+use crate::domain::ids::LoginId;
+use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
+
+const LENGTH: Duration = Duration::from_secs(5);
+const RENEWAL: Duration = Duration::from_millis(1500);
+
+/// Until when this node may send, in microseconds of its monotonic time.
+#[derive(Default)]
+pub(super) struct Lease(AtomicU64);
+
+impl Lease {
+    pub(super) fn is_valid(&self, now: Monotonic) -> bool {
+        now.0.as_micros() < u128::from(self.0.load(Ordering::Acquire))
+    }
+
+    fn extend(&self, sent: Monotonic) {
+        let until = u64::try_from((sent + LENGTH).0.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_max(until, Ordering::AcqRel);
+    }
+}
+
+impl Engine {
+    /// Enters this node and adopts what is there to adopt, before anything is served.
+    pub(super) async fn enter(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.renew().await?;
+        self.adopt_all().await
+    }
+
+    /// Renews the lease and looks for orphans, until the node drains.
+    pub(super) async fn keep_lease(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.draining.cancelled() => return,
+                () = self.clock.sleep(RENEWAL) => {}
+            }
+            let kept = match self.renew().await {
+                Ok(()) => self.adopt_all().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be kept");
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let sent = self.clock.monotonic();
+        self.store.renew_lease(self.node, LENGTH).await?;
+        self.lease.extend(sent);
+        Ok(())
+    }
+
+    async fn adopt_all(self: &Arc<Self>) -> Result<(), StoreError> {
+        let directory = self.directory();
+        for (registration, provider) in directory.registrations() {
+            let adopted =
+                self.store.adopt(self.node, &registration.name, provider.profile.poll_timeout).await?;
+            for login_id in adopted.starting {
+                self.fail_orphan(login_id, registration.request_lifetime).await?;
+            }
+            for job in adopted.pending {
+                tracing::info!(login.id = %job.login.login_id, "a login of another node is adopted");
+                self.poller.add(self, job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody will ever know what the provider answered.
+    async fn fail_orphan(&self, login_id: LoginId, request_lifetime: Duration) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let end = EndLogin {
+            login_id,
+            attempt: self.attempt(),
+            from: &[LoginStatus::Starting],
+            owner: None,
+            now,
+            status: EndStatus::Failed,
+            reason: LoginReason::OutcomeUnknown,
+            slot: SlotFate::KeepUntil(now + request_lifetime),
+            hidden_until: None,
+        };
+        self.end(end, &ENGINE).await.map(|_| ())
+    }
+}

@@ -1,0 +1,233 @@
+//! Picking a session up: the login token is exchanged for a session handle, once, and again where the answer was
+//! lost. A handle that has been used is never replaced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use super::Engine;
+use super::ports::{Actor, EndLogin, PickUp, PickUpOutcome, SlotFate, StoreError};
+use super::read_login::{ReadLoginError, TokenCall};
+use super::session::SessionView;
+use crate::crypto::token::{draw_session_handle, hash_handle};
+use crate::domain::grant::GrantClaims;
+use crate::domain::ids::SessionId;
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
+use crate::domain::random::uuid_v7;
+use crate::domain::secret::SessionHandle;
+use crate::domain::session::{Session, SessionState};
+use crate::domain::time::Timestamp;
+use crate::telemetry::metrics;
+
+/// A pick-up, as the holder of the login token asks for it.
+pub struct PickUpCall {
+    /// The token, and what the connection carries.
+    pub token: TokenCall,
+    /// How long to wait for the decision; `None`: not at all.
+    pub wait: Option<Duration>,
+    /// Who the caller thinks it is: compared with `national_id`, else with `sub` (R-E-12).
+    pub expected_subject: Option<String>,
+    /// The *situation d'exercice* to choose.
+    pub exercice: Option<String>,
+    /// For the audit record.
+    pub by: Actor,
+}
+
+/// A session and the handle that opens it.
+pub struct PickedUp {
+    /// The session.
+    pub view: SessionView,
+    /// Shown once.
+    pub handle: SessionHandle,
+}
+
+/// Why there is no session to hand over.
+#[derive(Debug, Error)]
+pub enum PickUpError {
+    /// The handle was used, or the time to repeat is over.
+    #[error("the login has been picked up")]
+    AlreadyPickedUp,
+    /// The task died: a defect.
+    #[error("the pick-up was cut short")]
+    CutShort(#[source] JoinError),
+    /// The subject has no such *situation d'exercice*; the login stays approved.
+    #[error("no exercice by that id")]
+    ExerciceUnknown,
+    /// Another person than expected; the login has failed.
+    #[error("the session belongs to another person than expected")]
+    IdentityMismatch,
+    /// Neither approved nor, without a wait, about to be.
+    #[error("the login is not approved")]
+    NotApproved(Box<Login>),
+    /// The registration has been switched off since; the login has failed.
+    #[error("the registration is disabled")]
+    PolicyNotMet,
+    /// The token opens no login.
+    #[error("the login could not be read")]
+    Read(#[from] ReadLoginError),
+    /// Still open after the wait.
+    #[error("the login is still open")]
+    StillOpen(Box<Login>),
+    /// The store could not say.
+    #[error("the login could not be picked up")]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Exchanges an approved login for a session.
+    pub async fn pick_up(self: &Arc<Self>, call: PickUpCall) -> Result<PickedUp, PickUpError> {
+        let mut login = self.read_login(&call.token).await?;
+        if let Some(wait) = call.wait {
+            login = self.wait_until(login, wait, |shown| !shown.status.is_open()).await?;
+        }
+        let shown = login.shown(self.clock.now());
+        if shown.status.is_open() && call.wait.is_some() {
+            return Err(PickUpError::StillOpen(Box::new(login)));
+        }
+        if !matches!(shown.status, LoginStatus::Approved | LoginStatus::PickedUp) {
+            return Err(PickUpError::NotApproved(Box::new(login)));
+        }
+        let engine = self.clone();
+        self.detached(async move { engine.hand_over(login, call).await })
+            .await
+            .map_err(PickUpError::CutShort)?
+    }
+
+    /// Detached: runs to its end.
+    async fn hand_over(self: Arc<Self>, login: Login, call: PickUpCall) -> Result<PickedUp, PickUpError> {
+        if matches!(login.state, LoginState::Approved { .. })
+            && !self.directory.load().is_enabled(&login.registration)
+        {
+            self.fail_approved(&login, LoginReason::PolicyNotMet, &call.by).await?;
+            return Err(PickUpError::PolicyNotMet);
+        }
+        let grant = self.store.grant(login.grant_id).await?;
+        let Some((tokens, claims)) = grant.and_then(|grant| Some((grant.tokens?, grant.claims?))) else {
+            // Wiped: the login, or its session, has ended since it was read.
+            return Err(self.not_approved(&login).await?);
+        };
+        let claims =
+            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        self.check_wishes(&login, &claims, &call).await?;
+        let now = self.clock.now();
+        let handle = draw_session_handle(&*self.random);
+        let pick_up = PickUp {
+            session: self.new_session(&login, tokens.refresh_expires_at, call.exercice, now),
+            attempt: self.attempt(),
+            now,
+            handle: hash_handle(&self.ring, &handle),
+            repeatable_until: now + self.pick_up_repeat(&login),
+        };
+        let session = match self.store.pick_up(pick_up, &call.by).await? {
+            PickUpOutcome::First(session) => {
+                metrics::login_ended(&login.registration, LoginStatus::PickedUp.as_str());
+                self.login_changed(login.login_id);
+                session
+            }
+            PickUpOutcome::Repeated(session) => session,
+            PickUpOutcome::NotApproved(login) => return Err(PickUpError::NotApproved(login)),
+            PickUpOutcome::AlreadyPickedUp(_) => return Err(PickUpError::AlreadyPickedUp),
+            PickUpOutcome::NotFound => return Err(ReadLoginError::NotFound.into()),
+        };
+        tracing::info!(
+            login.id = %login.login_id,
+            session.id = %session.session_id,
+            support_code = %session.support_code,
+            "a session has been picked up"
+        );
+        Ok(PickedUp { view: SessionView { session: *session, claims }, handle })
+    }
+
+    async fn not_approved(&self, login: &Login) -> Result<PickUpError, StoreError> {
+        Ok(match self.store.login(login.login_id).await? {
+            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => PickUpError::AlreadyPickedUp,
+            Some(login) => PickUpError::NotApproved(Box::new(login)),
+            None => ReadLoginError::NotFound.into(),
+        })
+    }
+
+    async fn check_wishes(
+        &self,
+        login: &Login,
+        claims: &GrantClaims,
+        call: &PickUpCall,
+    ) -> Result<(), PickUpError> {
+        let subject = &claims.subject;
+        if let Some(expected) = &call.expected_subject
+            && subject.national_id.as_ref() != Some(expected)
+            && subject.sub != *expected
+        {
+            self.fail_approved(login, LoginReason::IdentityMismatch, &call.by).await?;
+            return Err(PickUpError::IdentityMismatch);
+        }
+        match &call.exercice {
+            Some(id) if !subject.exercices.iter().any(|exercice| exercice.id == *id) => {
+                Err(PickUpError::ExerciceUnknown)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn fail_approved(&self, login: &Login, reason: LoginReason, by: &Actor) -> Result<(), StoreError> {
+        let end = EndLogin {
+            login_id: login.login_id,
+            attempt: self.attempt(),
+            from: &[LoginStatus::Approved],
+            owner: None,
+            now: self.clock.now(),
+            status: EndStatus::Failed,
+            reason,
+            slot: SlotFate::Free,
+            hidden_until: None,
+        };
+        self.end(end, by).await.map(|_| ())
+    }
+
+    fn new_session(
+        &self,
+        login: &Login,
+        grant_expires_at: Option<Timestamp>,
+        exercice: Option<String>,
+        now: Timestamp,
+    ) -> Session {
+        let policy =
+            self.directory.load().application(&login.application).map(|application| application.session);
+        let idle = policy.map_or(Duration::from_mins(30), |policy| policy.idle);
+        let absolute = policy.map_or(Duration::from_hours(4), |policy| policy.absolute);
+        let arrived = match login.state {
+            LoginState::Approved { at, .. } => at,
+            _ => now,
+        };
+        Session {
+            session_id: SessionId(uuid_v7(&*self.random, now)),
+            login_id: login.login_id,
+            grant_id: login.grant_id,
+            tenant: login.tenant.clone(),
+            application: login.application.clone(),
+            registration: login.registration.clone(),
+            provider: login.provider.clone(),
+            environment: login.environment,
+            support_code: login.support_code.clone(),
+            reference: login.reference.clone(),
+            x5t: login.x5t.clone(),
+            exercice,
+            created_at: now,
+            expires_at: arrived + absolute,
+            idle,
+            last_used_at: now,
+            grant_expires_at,
+            version: 1,
+            attempt: self.attempt(),
+            state: SessionState::Active,
+        }
+    }
+
+    fn pick_up_repeat(&self, login: &Login) -> Duration {
+        self.directory
+            .load()
+            .application(&login.application)
+            .map_or(Duration::from_mins(1), |application| application.pick_up_repeat)
+    }
+}

@@ -1,0 +1,249 @@
+//! One poll, and what follows from its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::begin_login::ENGINE;
+use super::poller::Waiting;
+use super::ports::{
+    Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, SlotFate, Transition,
+};
+use crate::domain::clock::Monotonic;
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
+use crate::domain::secret::Secret;
+use crate::telemetry::metrics;
+
+/// What `slow_down` adds, for good (CIBA §11).
+const SLOW_DOWN: Duration = Duration::from_secs(5);
+
+/// Unanswered polls after which the person is told that the provider is slow.
+const SLOW_AFTER: u32 = 2;
+
+/// How far unanswered polls stretch the wait: at most eight intervals.
+const MOST_BACK_OFF: u32 = 3;
+
+/// The present pace of a login, and what the next poll waits for.
+struct Next {
+    pace: Pace,
+    at: Monotonic,
+    failures: u32,
+}
+
+impl Engine {
+    /// Sends one poll and acts on the answer.
+    pub(super) async fn poll_once(self: Arc<Self>, waiting: Waiting) {
+        if !self.lease.is_valid(self.clock.monotonic()) {
+            self.poller.put(self.clock.monotonic(), waiting);
+            return;
+        }
+        let sent = self.clock.monotonic();
+        let login = &waiting.job.login;
+        let request = PollRequest {
+            x5t: login.x5t.clone(),
+            auth_req_id: waiting.job.auth_req_id.clone(),
+            expectation: self.expectation(&waiting),
+        };
+        let answer = self.providers.poll(&login.registration, request).await;
+        metrics::polled(&login.registration, result_label(&answer));
+        match answer {
+            PollAnswer::Pending { retry_after } => {
+                self.again(waiting, sent, Outcome::Pending, retry_after).await;
+            }
+            PollAnswer::SlowDown { retry_after } => {
+                self.again(waiting, sent, Outcome::SlowDown, retry_after).await;
+            }
+            PollAnswer::Unreachable { retry_after } => {
+                self.again(waiting, sent, Outcome::Unreachable, retry_after).await;
+            }
+            PollAnswer::Ended { status, reason } => self.finish(&waiting, status, reason).await,
+            PollAnswer::Approved(approved) => self.approve(waiting, *approved).await,
+        }
+    }
+
+    fn expectation(&self, waiting: &Waiting) -> Expectation {
+        let login = &waiting.job.login;
+        let lifetime = match login.state {
+            LoginState::Pending { until, .. } => until.since(login.created_at),
+            _ => self.request_lifetime(login),
+        };
+        Expectation {
+            login_hint: login.login_hint.clone().unwrap_or_else(|| Secret::new("")),
+            scope: waiting.job.scope.clone(),
+            acr_values: waiting.job.acr_values.clone(),
+            started_at: login.created_at,
+            lifetime,
+        }
+    }
+
+    /// Waits for the next poll; after the last one the login expires.
+    async fn again(
+        self: &Arc<Self>,
+        mut waiting: Waiting,
+        sent: Monotonic,
+        outcome: Outcome,
+        retry_after: Option<Duration>,
+    ) {
+        if sent >= waiting.deadline {
+            self.finish(&waiting, EndStatus::Expired, LoginReason::Expired).await;
+            return;
+        }
+        let next = self.next(&waiting, sent, outcome, retry_after);
+        let before = self.pace_of(&waiting.job.login);
+        if before != Some(next.pace) {
+            match self.store.set_pace(waiting.job.login.login_id, self.node, next.pace).await {
+                Ok(Some(login)) => {
+                    let visible = login.version != waiting.job.login.version;
+                    waiting.job.login = login;
+                    if visible {
+                        self.login_changed(waiting.job.login.login_id);
+                    }
+                }
+                // Ended or adopted meanwhile: the statement before the next send says so again.
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a polling pace was not written"
+                    );
+                }
+            }
+        }
+        waiting.interval = next.pace.interval;
+        waiting.failures = next.failures;
+        self.poller.put(next.at, waiting);
+    }
+
+    fn next(
+        &self,
+        waiting: &Waiting,
+        sent: Monotonic,
+        outcome: Outcome,
+        retry_after: Option<Duration>,
+    ) -> Next {
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let interval = match outcome {
+            Outcome::SlowDown => waiting.interval + SLOW_DOWN,
+            Outcome::Pending | Outcome::Unreachable => waiting.interval,
+        };
+        let failures = match outcome {
+            Outcome::Unreachable => waiting.failures + 1,
+            Outcome::Pending | Outcome::SlowDown => 0,
+        };
+        // RFC 8628 §3.5: unanswered polls become rarer, exponentially.
+        let stretched = interval * 2u32.pow(failures.saturating_sub(1).min(MOST_BACK_OFF));
+        let mut at = (sent + stretched + self.poll_margin(&waiting.job.login)).max(now);
+        let held_back = retry_after.filter(|length| now + *length > at);
+        if let Some(length) = held_back {
+            at = now + length;
+        }
+        let pace = Pace {
+            interval,
+            not_before: held_back.map(|length| wall + length),
+            provider_slow: failures >= SLOW_AFTER,
+        };
+        Next { pace, at: at.min(waiting.deadline), failures }
+    }
+
+    fn pace_of(&self, login: &Login) -> Option<Pace> {
+        match login.state {
+            LoginState::Pending { interval, not_before, provider_slow, .. } => {
+                // A time that has passed holds nothing back any more.
+                let not_before = not_before.filter(|at| *at > self.clock.now());
+                Some(Pace { interval, not_before, provider_slow })
+            }
+            _ => None,
+        }
+    }
+
+    async fn finish(&self, waiting: &Waiting, status: EndStatus, reason: LoginReason) {
+        let login = &waiting.job.login;
+        let end = EndLogin {
+            login_id: login.login_id,
+            attempt: self.attempt(),
+            from: &[LoginStatus::Pending],
+            owner: None,
+            now: self.clock.now(),
+            status,
+            reason,
+            slot: SlotFate::Free,
+            hidden_until: None,
+        };
+        let deadline = end.now + self.pick_up_window(login);
+        self.persist(deadline, || self.end(end.clone(), &ENGINE)).await;
+    }
+
+    /// A token answer is never dropped for a database error: its commit is repeated until the login's deadline
+    /// plus the pick-up window.
+    async fn approve(self: &Arc<Self>, waiting: Waiting, approved: Approved) {
+        let login = &waiting.job.login;
+        let now = self.clock.now();
+        let until = now + self.pick_up_window(login);
+        let approve = Approve {
+            login_id: login.login_id,
+            attempt: self.attempt(),
+            now,
+            until,
+            tokens: approved.tokens.clone(),
+            claims: approved.claims.clone(),
+        };
+        let give_up = match login.state {
+            LoginState::Pending { until: deadline, .. } => deadline + self.pick_up_window(login),
+            _ => until,
+        };
+        match self.persist(give_up, || self.store.approve(approve.clone())).await {
+            Some(Transition::Won(login)) => {
+                metrics::approved(now.since(login.created_at));
+                tracing::info!(
+                    login.id = %login.login_id,
+                    support_code = %login.support_code,
+                    registration = %login.registration,
+                    "the person has approved the login"
+                );
+                self.login_changed(login.login_id);
+                self.read_userinfo_in_background(&login, approved);
+            }
+            Some(Transition::Lost(login)) => {
+                tracing::info!(
+                    login.id = %login.login_id,
+                    status = login.state.status().as_str(),
+                    "tokens came for a login that had ended; they are dropped"
+                );
+            }
+            Some(Transition::NotFound) | None => {}
+        }
+    }
+
+    /// How long an approved login of this application waits for its pick-up.
+    fn pick_up_window(&self, login: &Login) -> Duration {
+        self.directory
+            .load()
+            .application(&login.application)
+            .map_or(Duration::from_mins(5), |application| application.pick_up_window)
+    }
+
+    /// What the provider's profile adds to the interval.
+    pub(super) fn poll_margin(&self, login: &Login) -> Duration {
+        self.directory
+            .load()
+            .registration(&login.registration)
+            .map_or(Duration::ZERO, |(_, provider)| provider.profile.poll_margin)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Pending,
+    SlowDown,
+    Unreachable,
+}
+
+fn result_label(answer: &PollAnswer) -> &'static str {
+    match answer {
+        PollAnswer::Pending { .. } => "pending",
+        PollAnswer::SlowDown { .. } => "slow_down",
+        PollAnswer::Unreachable { .. } => "unreachable",
+        PollAnswer::Ended { reason, .. } => reason.as_str(),
+        PollAnswer::Approved(_) => "approved",
+    }
+}

@@ -1,0 +1,140 @@
+//! Who is polled next: a timer queue in memory.
+//!
+//! The node that starts a login polls it. Before each batch of sends one statement asks which of the due logins are
+//! still pending and this node's; nothing is sent without a valid lease. Intervals are monotonic and count from the
+//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Engine;
+use super::ports::PollJob;
+use crate::domain::clock::Monotonic;
+use crate::domain::ids::LoginId;
+use crate::domain::login::LoginState;
+
+/// How long to wait before asking again while the lease is lapsed or the store does not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How many logins one statement asks about.
+const BATCH: usize = 500;
+
+/// A login between two polls.
+pub(super) struct Waiting {
+    pub(super) job: PollJob,
+    /// The interval now in force.
+    pub(super) interval: Duration,
+    /// When the login is given up, after one last poll.
+    pub(super) deadline: Monotonic,
+    /// Polls in a row that the provider has not answered.
+    pub(super) failures: u32,
+}
+
+#[derive(Default)]
+struct Queue {
+    due: BinaryHeap<Reverse<(Monotonic, LoginId)>>,
+    waiting: HashMap<LoginId, Waiting>,
+}
+
+/// The timer queue.
+#[derive(Default)]
+pub(super) struct Poller {
+    queue: Mutex<Queue>,
+    /// Rung when an earlier due time may have come in.
+    earlier: Notify,
+}
+
+impl Poller {
+    /// Takes a pending login in; its first poll goes out one full interval from now.
+    pub(super) fn add(&self, engine: &Engine, job: PollJob) {
+        let LoginState::Pending { until, interval, not_before, .. } = job.login.state else { return };
+        let (now, monotonic) = (engine.clock.now(), engine.clock.monotonic());
+        let deadline = monotonic + until.since(now);
+        let margin = engine.poll_margin(&job.login);
+        let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
+        let at = (monotonic + interval + margin).max(held_back).min(deadline);
+        self.put(at, Waiting { job, interval, deadline, failures: 0 });
+    }
+
+    pub(super) fn put(&self, at: Monotonic, waiting: Waiting) {
+        let login_id = waiting.job.login.login_id;
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.due.push(Reverse((at, login_id)));
+        queue.waiting.insert(login_id, waiting);
+        drop(queue);
+        self.earlier.notify_one();
+    }
+
+    fn next_due(&self) -> Option<Monotonic> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn take_due(&self, now: Monotonic) -> Vec<LoginId> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        while due.len() < BATCH && queue.due.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            due.extend(queue.due.pop().map(|Reverse((_, login_id))| login_id));
+        }
+        due
+    }
+
+    fn take(&self, login_id: LoginId) -> Option<Waiting> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&login_id)
+    }
+
+    fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.due.extend(login_ids.iter().map(|login_id| Reverse((at, *login_id))));
+    }
+}
+
+impl Engine {
+    /// Sends polls as they fall due, until the node drains.
+    pub(super) async fn run_poller(self: Arc<Self>) {
+        loop {
+            let due = self.poller.next_due();
+            let earlier = self.poller.earlier.notified();
+            tokio::select! {
+                () = self.draining.cancelled() => return,
+                () = earlier => continue,
+                () = async {
+                    match due {
+                        Some(at) => self.clock.sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+            }
+            let now = self.clock.monotonic();
+            let batch = self.poller.take_due(now);
+            if batch.is_empty() {
+                continue;
+            }
+            if !self.lease.is_valid(now) {
+                self.poller.push_back(now + PAUSE, &batch);
+                continue;
+            }
+            match self.store.still_mine(self.node, &batch).await {
+                Ok(mine) => self.send(&batch, &mine),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "polls wait for the store");
+                    self.poller.push_back(now + PAUSE, &batch);
+                }
+            }
+        }
+    }
+
+    fn send(self: &Arc<Self>, batch: &[LoginId], mine: &[LoginId]) {
+        for login_id in batch {
+            // What is no longer pending or ours leaves the queue here.
+            let Some(waiting) = self.poller.take(*login_id) else { continue };
+            if mine.contains(login_id) {
+                let engine = self.clone();
+                self.tasks.spawn(async move { engine.poll_once(waiting).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What the holder of a session handle may do: read, use, choose an *exercice*, listen, end.
+//!
+//! The first successful presentation of a handle, of any kind, is committed before the answer: from then on a
+//! repeated pick-up cannot replace it. Decisions are made again at each use.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use super::Engine;
+use super::authenticate::{CallerCertificate, certificate_matches};
+use super::hub::Subscription;
+use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
+use crate::crypto::token::handle_candidates;
+use crate::domain::grant::GrantClaims;
+use crate::domain::ids::SessionId;
+use crate::domain::secret::{Secret, SessionHandle};
+use crate::domain::session::{READABLE_AFTER_END, Session, SessionEndReason, SessionState, USE_WRITE_LAG};
+
+/// A session, and what its grant says.
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// Who it is.
+    pub claims: GrantClaims,
+}
+
+/// Who presents a handle.
+pub struct HandleCall {
+    /// The handle.
+    pub handle: SessionHandle,
+    /// The connection's client certificate.
+    pub certificate: Option<CallerCertificate>,
+    /// For the audit record.
+    pub by: Actor,
+}
+
+/// Why a handle opens nothing.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The application is switched off.
+    #[error("the application is disabled")]
+    ApplicationDisabled,
+    /// The application authenticates by certificate, and the connection carries none of its own.
+    #[error("the connection carries no certificate of the application")]
+    CertificateMissing,
+    /// The task died: a defect.
+    #[error("the call was cut short")]
+    CutShort(#[source] JoinError),
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended(SessionEndReason),
+    /// The subject has no such *situation d'exercice*.
+    #[error("no exercice by that id")]
+    ExerciceUnknown,
+    /// Unknown, killed by a repeated pick-up, or too old.
+    #[error("the handle opens nothing")]
+    HandleInvalid,
+    /// The store could not say.
+    #[error("the session could not be read")]
+    Store(#[from] StoreError),
+    /// The provider does not give userinfo now.
+    #[error("userinfo could not be read")]
+    UserinfoUnavailable,
+}
+
+impl Engine {
+    /// The session behind a handle; with `touch` this is a use, which keeps it alive.
+    pub async fn use_session(
+        self: &Arc<Self>,
+        call: &HandleCall,
+        touch: bool,
+    ) -> Result<SessionView, SessionError> {
+        let presented = self.present(call).await?;
+        let session = self.record(&presented, touch).await?;
+        let known = presented.claims.ok_or(SessionError::HandleInvalid)?;
+        let claims = self
+            .complete_claims(session.grant_id, &session.registration, session.x5t.as_deref(), known)
+            .await?;
+        Ok(SessionView { session, claims })
+    }
+
+    /// The provider's userinfo, complete and unflattened: a JSON object. A use.
+    pub async fn session_userinfo(self: &Arc<Self>, call: &HandleCall) -> Result<Secret, SessionError> {
+        let view = self.use_session(call, true).await?;
+        let grant = self.store.grant(view.session.grant_id).await?;
+        grant.and_then(|grant| grant.userinfo).ok_or(SessionError::UserinfoUnavailable)
+    }
+
+    /// Chooses the *situation d'exercice*.
+    pub async fn choose_exercice(
+        self: &Arc<Self>,
+        call: &HandleCall,
+        exercice: String,
+    ) -> Result<SessionView, SessionError> {
+        let view = self.use_session(call, false).await?;
+        if !view.claims.subject.exercices.iter().any(|known| known.id == exercice) {
+            return Err(SessionError::ExerciceUnknown);
+        }
+        let (engine, by, session_id) = (self.clone(), call.by.clone(), view.session.session_id);
+        let chosen = self
+            .detached(async move {
+                let now = engine.clock.now();
+                let chosen =
+                    engine.store.choose_exercice(session_id, engine.attempt(), now, &exercice, &by).await;
+                engine.session_changed(session_id);
+                chosen
+            })
+            .await
+            .map_err(SessionError::CutShort)??;
+        match chosen {
+            SessionTransition::Won(session) => Ok(SessionView { session: *session, claims: view.claims }),
+            SessionTransition::Lost(session) => Err(ended(&session)),
+            SessionTransition::NotFound => Err(SessionError::HandleInvalid),
+        }
+    }
+
+    /// Ends the session: from the answer on, its handle opens nothing.
+    pub async fn end_session(self: &Arc<Self>, call: &HandleCall) -> Result<(), SessionError> {
+        let presented = self.present(call).await?;
+        self.record(&presented, false).await?;
+        let (engine, by, session_id) = (self.clone(), call.by.clone(), presented.session.session_id);
+        self.detached(async move { engine.end_session_for(session_id, SessionEndReason::Logout, &by).await })
+            .await
+            .map_err(SessionError::CutShort)??;
+        Ok(())
+    }
+
+    /// Listens to a session: subscribe with this, then read it with [`Engine::session_now`] after each tick.
+    pub async fn listen_to_session(
+        self: &Arc<Self>,
+        call: &HandleCall,
+    ) -> Result<(Session, Subscription), SessionError> {
+        let presented = self.present(call).await?;
+        let ear = self.hub.subscribe(Changed::Session(presented.session.session_id));
+        let session = self.record(&presented, false).await?;
+        Ok((session, ear))
+    }
+
+    /// A session as it is now, for whoever listens to it.
+    pub async fn session_now(&self, session_id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.store.session(session_id).await
+    }
+
+    /// What the handle opens, if every decision still allows it.
+    async fn present(self: &Arc<Self>, call: &HandleCall) -> Result<Presented, SessionError> {
+        let candidates = handle_candidates(&self.ring, &call.handle);
+        let presented =
+            self.store.session_by_handle(&candidates).await?.ok_or(SessionError::HandleInvalid)?;
+        let session = &presented.session;
+        let now = self.clock.now();
+        let directory = self.directory.load();
+        let application = directory.application(&session.application).ok_or(SessionError::HandleInvalid)?;
+        if application.credential.is_certificate()
+            && !call.certificate.as_ref().is_some_and(|it| certificate_matches(&application.credential, it))
+        {
+            return Err(SessionError::CertificateMissing);
+        }
+        if let SessionState::Ended { at, .. } = session.state {
+            let readable = now < at + READABLE_AFTER_END;
+            return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
+        }
+        if !application.enabled {
+            return Err(SessionError::ApplicationDisabled);
+        }
+        let over = if directory.is_enabled(&session.registration) {
+            session.overdue(now)
+        } else {
+            Some(SessionEndReason::Revoked)
+        };
+        if let Some(reason) = over {
+            let (engine, by, session_id) = (self.clone(), call.by.clone(), session.session_id);
+            let session = self
+                .detached(async move { engine.end_session_for(session_id, reason, &by).await })
+                .await
+                .map_err(SessionError::CutShort)??;
+            return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
+        }
+        Ok(presented)
+    }
+
+    /// Writes the first presentation of a handle and, with `touch`, the time of use. The session as it is shown:
+    /// with the ends that are enforced, which the lagging write may put up to 30 s early.
+    async fn record(self: &Arc<Self>, presented: &Presented, touch: bool) -> Result<Session, SessionError> {
+        let now = self.clock.now();
+        let mut session = presented.session.clone();
+        let stale = touch && now >= session.last_used_at + USE_WRITE_LAG;
+        if presented.used && !stale {
+            return Ok(session);
+        }
+        let used = RecordUse { handle: presented.handle, session_id: session.session_id, now, touch: stale };
+        let engine = self.clone();
+        let outcome = self
+            .detached(async move { engine.store.record_use(used).await })
+            .await
+            .map_err(SessionError::CutShort)??;
+        match outcome {
+            UseOutcome::Recorded => {
+                if stale {
+                    session.last_used_at = now;
+                }
+                Ok(session)
+            }
+            UseOutcome::HandleDead => Err(SessionError::HandleInvalid),
+            UseOutcome::SessionOver => {
+                let session = self.store.session(session.session_id).await?;
+                Err(session.as_ref().map_or(SessionError::HandleInvalid, ended))
+            }
+        }
+    }
+}
+
+/// The error that an ended session is; a race that finds it still active is told as idle, its only near cause.
+fn ended(session: &Session) -> SessionError {
+    match session.state {
+        SessionState::Ended { reason, .. } => SessionError::Ended(reason),
+        SessionState::Active => SessionError::Ended(SessionEndReason::Idle),
+    }
+}

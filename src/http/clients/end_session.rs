@@ -1,0 +1,18 @@
+//! `DELETE /v1/session`: ends the session here, at once.
+
+use axum::extract::State;
+use http::StatusCode;
+
+use super::{ClientsState, errors};
+use crate::http::extract::{HandleHolder, Query};
+use crate::http::problem::Problem;
+
+pub(super) async fn handle(
+    State(state): State<ClientsState>,
+    HandleHolder(call): HandleHolder,
+    query: Query,
+) -> Result<StatusCode, Problem> {
+    query.finish()?;
+    state.engine.end_session(&call).await.map_err(|error| errors::session(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,90 @@
+//! The session object, as the contract shapes it.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::domain::ids::SessionId;
+use crate::domain::registration::Environment;
+use crate::domain::secret::SessionHandle;
+use crate::domain::session::SessionState;
+use crate::domain::subject::Subject;
+use crate::domain::support_code::SupportCode;
+use crate::domain::time::Timestamp;
+use crate::engine::session::SessionView;
+
+/// One session at one moment.
+#[derive(Serialize)]
+pub(super) struct SessionObject<'a> {
+    session_id: SessionId,
+    status: &'static str,
+    application: &'a str,
+    registration: &'a str,
+    environment: Environment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    subject: &'a Subject,
+    /// The chosen one, by its id in `subject.exercices`; null until one is chosen.
+    exercice: Option<&'a str>,
+    acr: Option<&'a str>,
+    amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated_by: Option<&'a str>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    expires_in: u64,
+    idle_expires_at: Timestamp,
+    idle_expires_in: u64,
+    support_code: &'a SupportCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_handle: Option<&'a str>,
+}
+
+impl<'a> SessionObject<'a> {
+    pub(super) fn of(view: &'a SessionView, now: Timestamp) -> Self {
+        let SessionView { session, claims } = view;
+        let idle_expires_at = session.idle_expires_at();
+        Self {
+            session_id: session.session_id,
+            status: status_of(session.state),
+            application: session.application.as_str(),
+            registration: session.registration.as_str(),
+            environment: session.environment,
+            reference: session.reference.as_deref(),
+            subject: &claims.subject,
+            exercice: session.exercice.as_deref(),
+            acr: claims.acr.as_deref(),
+            amr: &claims.amr,
+            auth_time: claims.auth_time,
+            authenticated_by: claims.authenticated_by.as_deref(),
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+            expires_in: session.expires_at.seconds_from(now),
+            idle_expires_at,
+            idle_expires_in: idle_expires_at.seconds_from(now),
+            support_code: &session.support_code,
+            session_handle: None,
+        }
+    }
+
+    /// The same with the handle that opens it: the answer to a pick-up.
+    pub(super) fn with_handle(self, handle: &'a SessionHandle) -> Self {
+        Self { session_handle: Some(handle.0.expose()), ..self }
+    }
+
+    /// The answer with this object.
+    pub(super) fn answer(&self, status: StatusCode) -> Response {
+        (status, Json(self)).into_response()
+    }
+}
+
+/// The word for a session's state.
+pub(super) const fn status_of(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Active => "active",
+        SessionState::Ended { .. } => "ended",
+    }
+}

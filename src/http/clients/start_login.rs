@@ -1,0 +1,109 @@
+//! `POST /v1/logins`: starts a login. A 2xx means that one exists, however it fares.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::ClientsState;
+use super::errors;
+use super::login_object::LoginObject;
+use crate::domain::secret::Secret;
+use crate::engine::ports::ActorKind;
+use crate::engine::start_login::{Idempotency, StartLogin};
+use crate::http::extract::{Body, Caller, IdempotencyKey, Query};
+use crate::http::front::RequestContext;
+use crate::http::json::{Fields, canonical};
+use crate::http::problem::Problem;
+
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest `reference`, in characters.
+const REFERENCE_MAX: usize = 64;
+
+/// The largest `client_context`, in bytes of JSON.
+const CONTEXT_MAX: usize = 1024;
+
+/// The longest text in a `client_context`, in characters.
+const CONTEXT_TEXT_MAX: usize = 256;
+
+/// The longest `user_code`, in characters.
+const USER_CODE_MAX: usize = 128;
+
+pub(super) async fn handle(
+    State(state): State<ClientsState>,
+    context: RequestContext,
+    caller: Caller,
+    IdempotencyKey(key): IdempotencyKey,
+    query: Query,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let body = body.unwrap_or(Value::Null);
+    let idempotency = key.map(|key| Idempotency {
+        key,
+        credential: caller.credential.clone(),
+        body: canonical(&body).to_string().into_bytes(),
+    });
+    let start = StartLogin { idempotency, ..read(body, &context, &caller)? };
+    let outcome = state.engine.start_login(start).await;
+    let now = state.engine.clock().now();
+    let started = outcome.map_err(|error| errors::start(&error, now))?;
+    context.note_login(&started.login);
+    let object = LoginObject::of(&started.login, now, context.language).with_token(&started.token);
+    let status = if started.replayed { StatusCode::OK } else { StatusCode::CREATED };
+    let mut answer = object.answer(status, context.language);
+    if started.replayed {
+        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    let base = state.public_url.as_str().trim_end_matches('/');
+    if let Ok(location) = HeaderValue::from_str(&format!("{base}/v1/logins/{}", started.login.login_id)) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    Ok(answer.into_response())
+}
+
+/// The start body (contract: "Start body"). `scope` and `acr_values` are texts with spaces, as OAuth writes them. The
+/// rules of the hint, of the `binding_message` and of what a registration allows are the engine's.
+fn read(body: Value, context: &RequestContext, caller: &Caller) -> Result<StartLogin, Problem> {
+    let mut body = Fields::new(body).map_err(Problem::invalid_request)?;
+    let login_hint = body.required_text("login_hint");
+    let start = StartLogin {
+        application: caller.application.clone(),
+        login_hint: Secret::new(login_hint.clone().unwrap_or_default()),
+        registration: body.text("registration"),
+        channel: body.text("channel"),
+        scope: body.words("scope"),
+        acr_values: body.words("acr_values"),
+        binding_message: body.text("binding_message"),
+        requested_expiry: body.positive("requested_expiry"),
+        user_code: body.printable("user_code", USER_CODE_MAX).map(Secret::new),
+        replace: body.choice("if_pending", &[("refuse", false), ("replace", true)]).unwrap_or(false),
+        reference: body.printable("reference", REFERENCE_MAX),
+        client_context: client_context(&mut body),
+        idempotency: None,
+        by: context.actor(ActorKind::Application),
+    };
+    body.finish().map_err(Problem::invalid_request)?;
+    Ok(start)
+}
+
+/// `{software: {name, version, id}?, workstation?, seat?}` of at most 1 KiB.
+fn client_context(body: &mut Fields) -> Option<String> {
+    let whole = body.object("client_context", |context| {
+        let _ = context.object("software", |software| {
+            for name in ["name", "version", "id"] {
+                let _ = software.printable(name, CONTEXT_TEXT_MAX);
+            }
+        });
+        for name in ["workstation", "seat"] {
+            let _ = context.printable(name, CONTEXT_TEXT_MAX);
+        }
+    })?;
+    let text = whole.to_string();
+    if text.len() > CONTEXT_MAX {
+        return body.refuse("client_context", "length", "must have at most 1024 bytes");
+    }
+    Some(text)
+}

@@ -1,0 +1,19 @@
+//! `GET /v1/session/userinfo`: what the provider says about the person, as the provider says it. A use.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+
+use super::{ClientsState, errors};
+use crate::http::extract::{HandleHolder, Query};
+use crate::http::problem::Problem;
+
+pub(super) async fn handle(
+    State(state): State<ClientsState>,
+    HandleHolder(call): HandleHolder,
+    query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let document = state.engine.session_userinfo(&call).await.map_err(|error| errors::session(&error))?;
+    Ok(([(CONTENT_TYPE, "application/json")], document.expose().to_owned()).into_response())
+}

@@ -1,0 +1,48 @@
+//! What handlers take out of a request. Each extractor refuses with the problem that the contract names.
+
+mod application;
+mod body;
+mod idempotency;
+mod query;
+mod token;
+mod wait;
+
+pub(super) use application::Caller;
+pub(super) use body::Body;
+pub(super) use idempotency::IdempotencyKey;
+pub(super) use query::Query;
+pub(super) use token::{HandleHolder, TokenHolder};
+pub(super) use wait::{Waiting, last_event_id};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::problem::{Code, Problem};
+
+/// Credentials that exist in the contract and not yet here: never ignored.
+const FURTHER_CREDENTIALS: [HeaderName; 2] =
+    [HeaderName::from_static("relais-client-assertion"), HeaderName::from_static("relais-session")];
+
+/// The one `Authorization` header, split into scheme and credentials; `None` where there is none.
+fn authorization(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {
+    let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
+    if FURTHER_CREDENTIALS.iter().any(|name| headers.contains_key(name)) {
+        return Err(refused("A header carries a credential of a kind that is not accepted here."));
+    }
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused("There is more than one Authorization header."));
+    }
+    let text = first.to_str().map_err(|_| refused("The Authorization header cannot be read."))?;
+    Ok(Some(text.split_once(' ').map_or((text, ""), |(scheme, rest)| (scheme, rest.trim()))))
+}
+
+/// The one value of a header that may come at most once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(()),
+    }
+}

@@ -1,0 +1,109 @@
+//! Which application calls: exactly one credential a request, of the declared kind (contract: "Who is calling").
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::request::Parts;
+use zeroize::Zeroizing;
+
+use super::authorization;
+use crate::domain::application::Application;
+use crate::domain::secret::Secret;
+use crate::engine::authenticate::{AuthenticateError, Credential};
+use crate::http::clients::ClientsState;
+use crate::http::front::RequestContext;
+use crate::http::problem::{Code, Problem};
+
+/// An application that has proven who it is.
+pub(in crate::http) struct Caller {
+    /// The application.
+    pub(in crate::http) application: Arc<Application>,
+    /// Which credential of it: an `Idempotency-Key` is bound to this.
+    pub(in crate::http) credential: String,
+}
+
+impl FromRequestParts<ClientsState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
+        let Ok(context) = RequestContext::from_request_parts(parts, state).await;
+        let (credential, id) = credential(parts, &context)?;
+        let application = state.engine.authenticate(&credential).map_err(|error| match error {
+            AuthenticateError::Unknown => Problem::new(Code::ApplicationUnauthenticated),
+            AuthenticateError::Disabled => Problem::new(Code::ApplicationDisabled),
+        })?;
+        context.note_application(&application.name);
+        Ok(Self { application, credential: id })
+    }
+}
+
+/// The credential of a request, and a name for it.
+fn credential(parts: &Parts, context: &RequestContext) -> Result<(Credential, String), Problem> {
+    let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
+    match (authorization(&parts.headers)?, context.certificate()) {
+        (None, None) => Err(Problem::new(Code::CredentialMissing).challenge_application()),
+        (None, Some(certificate)) => {
+            let id = format!("x5t:{}", URL_SAFE_NO_PAD.encode(certificate.thumbprint));
+            Ok((Credential::Certificate(certificate), id))
+        }
+        (Some((scheme, _)), None) if !scheme.eq_ignore_ascii_case("Basic") => {
+            Err(refused("An application authenticates with Basic or with a client certificate."))
+        }
+        (Some((_, credentials)), None) => basic(credentials)
+            .map(|(name, secret)| (Credential::Basic { name, secret }, "secret".to_owned()))
+            .ok_or_else(|| refused("The Basic credentials cannot be read (RFC 6749, section 2.3.1).")),
+        (Some(_), Some(_)) => {
+            Err(refused("The request carries two credentials: an Authorization header and a certificate."))
+        }
+    }
+}
+
+/// Name and secret, each form-encoded before they were joined (RFC 6749 §2.3.1).
+fn basic(credentials: &str) -> Option<(String, Secret)> {
+    let joined = Zeroizing::new(STANDARD.decode(credentials).ok()?);
+    let joined = std::str::from_utf8(&joined).ok()?;
+    let (name, secret) = joined.split_once(':')?;
+    Some((form_decoded(name)?, Secret::new(form_decoded(secret)?)))
+}
+
+/// Undoes `application/x-www-form-urlencoded`; `None` where a `%` is followed by no two hex digits.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex_digit(rest.next()?)? * 16 + hex_digit(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(joined: &str) -> Option<(String, String)> {
+        basic(&STANDARD.encode(joined)).map(|(name, secret)| (name, secret.expose().to_owned()))
+    }
+
+    #[test]
+    fn name_and_secret_are_form_encoded_first() {
+        let pair = |name: &str, secret: &str| Some((name.to_owned(), secret.to_owned()));
+        assert_eq!(read("demo:demo"), pair("demo", "demo"));
+        assert_eq!(read("a%3Ab:x+y%25%c3%A9:z"), pair("a:b", "x y%é:z"));
+        assert_eq!(read("demo:"), pair("demo", ""));
+        for unreadable in ["demo", "demo:%", "demo:%4", "demo:%zz", "demo:%ff"] {
+            assert_eq!(read(unreadable), None, "{unreadable}");
+        }
+        assert!(basic("not base64").is_none());
+        assert!(basic(&STANDARD.encode([0xff, b':', 0xfe])).is_none());
+    }
+}

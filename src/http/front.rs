@@ -1,0 +1,105 @@
+//! What every request passes: identity of the request, limits before any routing decision counts, one log line, one
+//! sample, the rendering of problems, and the headers that every answer has.
+
+mod context;
+mod line;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue};
+use tracing::Instrument;
+
+pub(super) use context::RequestContext;
+
+use super::json::FieldError;
+use super::problem::{Code, Problem};
+use crate::domain::support_code::SupportCode;
+use crate::engine::Engine;
+use crate::net::listener::Peer;
+
+/// The longest request target, in bytes (R-H-02).
+const TARGET_MAX: usize = 2048;
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// Wraps a router: the outermost layer of every listener.
+pub(super) async fn front(State(engine): State<Arc<Engine>>, mut request: Request, next: Next) -> Response {
+    let arrived = engine.clock().monotonic();
+    let peer = request.extensions().get::<Peer>().cloned();
+    let context = RequestContext::of(request.headers(), peer, engine.random());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    request.extensions_mut().insert(context.clone());
+    let answer = async {
+        match gate(&request) {
+            Ok(()) => guarded(request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    }
+    .instrument(context.span.clone())
+    .await;
+    let mut answer = finish(answer, &context, &engine);
+    let headers = answer.headers_mut();
+    headers.insert(X_REQUEST_ID, context.request_id_header());
+    if let Some(traceparent) = context.traceparent.clone() {
+        headers.insert(TRACEPARENT, traceparent);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let length = engine.clock().monotonic().since(arrived);
+    line::write(&context, &method, route.as_deref(), answer.status(), length);
+    answer
+}
+
+/// What no route may be asked with.
+fn gate(request: &Request) -> Result<(), Problem> {
+    let target = request.uri();
+    let length = target.path().len() + target.query().map_or(0, |query| query.len() + 1);
+    if length > TARGET_MAX {
+        let error = FieldError::new("", "length", "the URL must have at most 2048 bytes");
+        return Err(Problem::invalid_request(vec![error]));
+    }
+    let dpop_scheme =
+        request.headers().get_all(AUTHORIZATION).iter().any(|value| {
+            value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"DPoP "))
+        });
+    if dpop_scheme || request.headers().contains_key(DPOP) {
+        return Err(Problem::new(Code::DpopUnsupported));
+    }
+    Ok(())
+}
+
+/// A panic is a defect of one request, not the end of the process (R-H-07). The panic hook has logged its place.
+async fn guarded(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Problem::new(Code::Internal).into_response()
+    })
+}
+
+/// Renders the problem that an answer carries, if it carries one. Headers that the router added stay.
+fn finish(mut carrier: Response, context: &RequestContext, engine: &Engine) -> Response {
+    let Some(problem) = carrier.extensions_mut().remove::<Problem>() else { return carrier };
+    let notes = &context.notes;
+    let support_code = problem
+        .support_code()
+        .or_else(|| notes.support_code.get())
+        .cloned()
+        .unwrap_or_else(|| SupportCode::draw(engine.random()));
+    notes.refused(problem.code().as_str(), &support_code);
+    let mut answer = problem.render(context.language, &context.request_id, &support_code);
+    for (name, value) in carrier.headers() {
+        if !answer.headers().contains_key(name) && *name != http::header::CONTENT_LENGTH {
+            answer.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    answer
+}

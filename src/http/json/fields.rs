@@ -1,0 +1,208 @@
+//! The members of a request object, read one by one; every problem is collected, and what nobody asked for is one.
+
+use serde_json::{Map, Value};
+
+use super::{FieldError, below};
+
+/// An object that is being read. `null` counts as absent: many serialisers write it for what was not set.
+pub(in crate::http) struct Fields {
+    pointer: String,
+    members: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Starts reading the body.
+    pub(in crate::http) fn new(body: Value) -> Result<Self, Vec<FieldError>> {
+        match body {
+            Value::Object(members) => Ok(Self { pointer: String::new(), members, errors: Vec::new() }),
+            _ => Err(vec![FieldError::new("", "type", "must be an object")]),
+        }
+    }
+
+    /// An optional text.
+    pub(in crate::http) fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            _ => self.refuse(name, "type", "must be a string"),
+        }
+    }
+
+    /// A text that must be there.
+    pub(in crate::http) fn required_text(&mut self, name: &str) -> Option<String> {
+        if self.members.get(name).is_none_or(Value::is_null) {
+            return self.refuse(name, "required", "is missing");
+        }
+        self.text(name)
+    }
+
+    /// An optional text of at most `longest` printable characters.
+    pub(in crate::http) fn printable(&mut self, name: &str, longest: usize) -> Option<String> {
+        let text = self.text(name)?;
+        if text.chars().count() > longest {
+            return self.refuse(name, "length", &format!("must have at most {longest} characters"));
+        }
+        if !text.chars().all(is_printable) {
+            return self.refuse(name, "characters", "must have printable characters only");
+        }
+        Some(text)
+    }
+
+    /// An optional list of words with spaces between them, as OAuth writes `scope` and `acr_values`.
+    pub(in crate::http) fn words(&mut self, name: &str) -> Option<Vec<String>> {
+        let text = self.text(name)?;
+        Some(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// An optional whole number of at least 1.
+    pub(in crate::http) fn positive(&mut self, name: &str) -> Option<u32> {
+        match self.take(name)? {
+            Value::Number(number) => {
+                match number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|it| *it > 0) {
+                    Some(number) => Some(number),
+                    None => self.refuse(name, "range", "must be a whole number from 1"),
+                }
+            }
+            _ => self.refuse(name, "type", "must be a number"),
+        }
+    }
+
+    /// An optional word out of a few.
+    pub(in crate::http) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        self.refuse(name, "enum", &format!("must be one of: {}", words.join(", ")))
+    }
+
+    /// An optional object, read by `read`, as it stands.
+    pub(in crate::http) fn object(&mut self, name: &str, read: impl FnOnce(&mut Self)) -> Option<Value> {
+        match self.take(name)? {
+            Value::Object(members) => {
+                let whole = Value::Object(members.clone());
+                let mut inner = Self { pointer: below(&self.pointer, name), members, errors: Vec::new() };
+                read(&mut inner);
+                inner.refuse_leftovers();
+                self.errors.append(&mut inner.errors);
+                Some(whole)
+            }
+            _ => self.refuse(name, "type", "must be an object"),
+        }
+    }
+
+    /// Notes a problem of a member; always `None`.
+    pub(in crate::http) fn refuse<T>(&mut self, name: &str, rule: &'static str, message: &str) -> Option<T> {
+        self.errors.push(FieldError::new(below(&self.pointer, name), rule, message));
+        None
+    }
+
+    /// Ends the reading: every problem, those of unknown members among them.
+    pub(in crate::http) fn finish(mut self) -> Result<(), Vec<FieldError>> {
+        self.refuse_leftovers();
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    fn refuse_leftovers(&mut self) {
+        for (name, _) in std::mem::take(&mut self.members).into_iter().take(super::REPORTED) {
+            self.errors.push(FieldError::new(
+                below(&self.pointer, &name),
+                "unknown_member",
+                "is not a member of this request",
+            ));
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+/// Whether a character shows as itself: no control, and none of those that hide or reorder others (R-L-06).
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(body: Value) -> Fields {
+        Fields::new(body).unwrap_or_else(|_| panic!("an object"))
+    }
+
+    fn found(errors: Result<(), Vec<FieldError>>) -> Vec<(String, &'static str)> {
+        errors.err().unwrap_or_default().into_iter().map(|error| (error.pointer, error.rule)).collect()
+    }
+
+    #[test]
+    fn every_problem_of_a_body_is_told_at_once() {
+        let mut body = fields(json!({
+            "a": 1, "c": "\u{202e}", "d": "xyz", "e": 0, "f": "often", "g": {"h": true, "more": 1}, "more": 1,
+        }));
+        assert_eq!(body.text("a"), None);
+        assert_eq!(body.required_text("b"), None);
+        assert_eq!(body.printable("c", 8), None);
+        assert_eq!(body.printable("d", 2), None);
+        assert_eq!(body.positive("e"), None);
+        assert_eq!(body.choice("f", &[("once", 1), ("twice", 2)]), None);
+        let _ = body.object("g", |inner| assert_eq!(inner.text("h"), None));
+        let expected = [
+            ("/a", "type"),
+            ("/b", "required"),
+            ("/c", "characters"),
+            ("/d", "length"),
+            ("/e", "range"),
+            ("/f", "enum"),
+            ("/g/h", "type"),
+            ("/g/more", "unknown_member"),
+            ("/more", "unknown_member"),
+        ];
+        assert_eq!(found(body.finish()), expected.map(|(pointer, rule)| (pointer.to_owned(), rule)));
+    }
+
+    #[test]
+    fn what_fits_is_read_and_null_is_absent() {
+        let mut body = fields(json!({
+            "a": "x", "b": null, "c": " openid  scope_all ", "d": 120, "e": "twice", "f": {"g": "y"}
+        }));
+        assert_eq!(body.required_text("a").as_deref(), Some("x"));
+        assert_eq!(body.text("b"), None);
+        assert_eq!(body.words("c"), Some(vec!["openid".to_owned(), "scope_all".to_owned()]));
+        assert_eq!(body.positive("d"), Some(120));
+        assert_eq!(body.choice("e", &[("once", 1), ("twice", 2)]), Some(2));
+        let whole = body.object("f", |inner| assert_eq!(inner.text("g").as_deref(), Some("y")));
+        assert_eq!(whole, Some(json!({"g": "y"})));
+        assert_eq!(found(body.finish()), []);
+    }
+
+    #[test]
+    fn a_required_member_may_not_be_null() {
+        let mut body = fields(json!({"a": null}));
+        assert_eq!(body.required_text("a"), None);
+        assert_eq!(found(body.finish())[0], ("/a".to_owned(), "required"));
+    }
+
+    #[test]
+    fn numbers_are_whole_and_positive() {
+        for bad in [json!(-1), json!(0), json!(1.5), json!(4_294_967_296_u64)] {
+            let mut body = fields(json!({ "n": bad }));
+            assert_eq!(body.positive("n"), None);
+            assert_eq!(found(body.finish()), [("/n".to_owned(), "range")]);
+        }
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        assert!(Fields::new(json!([])).is_err());
+        assert!(Fields::new(json!(null)).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! Outbound HTTPS: the only place that builds an HTTP client (R-G-02, R-G-03, R-G-06, R-G-07).
+//!
+//! One [`Outbound`] belongs to one peer and one client certificate: its roots, its identity and its connection
+//! pool are shared with nobody, so a certificate is shown only to the peer that it is for, and replacing the value
+//! recycles the connections. It follows no redirect, repeats no request, reads no proxy from the environment,
+//! asks for no compression, and checks every address at connect time.
+//!
+//! Its errors answer the question on which the login engine rests: can the peer have processed anything?
+//! [`OutboundError::NotSent`] is said only where that is certain.
+
+mod address;
+mod connector;
+mod dns;
+mod failure;
+mod roots;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use url::{Host, Url};
+
+pub use address::AddressPolicy;
+pub use failure::{NotSentCause, OutboundError, TlsFailure, UnknownCause};
+
+use crate::domain::secret::SecretBytes;
+use connector::{Connector, OPENED, Seen};
+
+/// Shorter than what common front ends keep (60–75 s), so that a connection is seldom closed under a request.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+const POOL_PER_HOST: usize = 16;
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+
+type HttpClient = Client<Connector, Full<Bytes>>;
+
+/// A client certificate with its key, both PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// The certificate, followed by its intermediates.
+    pub cert_pem: Vec<u8>,
+    /// The private key: PKCS#8, PKCS#1 or SEC1.
+    pub key_pem: SecretBytes,
+}
+
+/// Everything that one outbound client is built from.
+#[derive(Clone)]
+pub struct OutboundSettings {
+    /// The trusted roots, PEM, and no others; `None`: the system's.
+    pub roots: Option<Vec<u8>>,
+    /// What to show where the peer asks for a client certificate.
+    pub identity: Option<Identity>,
+    /// Which addresses may be connected to.
+    pub address_policy: AddressPolicy,
+    /// Refuse `http` URLs. False only in development and for loopback.
+    pub https_only: bool,
+}
+
+/// Why no client could be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundBuildError {
+    /// The pinned roots are no PEM, or hold a certificate that cannot be a trust anchor.
+    #[error("the trusted roots cannot be read")]
+    Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The pinned roots hold no certificate, or the system has none.
+    #[error("there is no trusted root")]
+    NoRoots,
+    /// The client certificate is no PEM or holds no certificate.
+    #[error("the client certificate cannot be read")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The client key is no PEM, or of a kind that is not supported.
+    #[error("the key of the client certificate cannot be read")]
+    Key(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The key belongs to another certificate.
+    #[error("the key does not belong to the client certificate")]
+    KeyMismatch,
+    /// The TLS or HTTP library refused the whole.
+    #[error("the HTTP client cannot be built")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// One request. Nothing is added to its headers but what HTTP itself needs.
+pub struct OutboundRequest {
+    /// The method.
+    pub method: Method,
+    /// The absolute URL, without user information.
+    pub url: Url,
+    /// All headers that the peer shall see.
+    pub headers: HeaderMap,
+    /// The body, where there is one.
+    pub body: Option<Vec<u8>>,
+    /// From the call to the last byte of the answer.
+    pub timeout: Duration,
+    /// The largest answer body that is accepted, in bytes.
+    pub max_body: usize,
+}
+
+/// A complete answer, whatever its status: redirects and errors too.
+#[derive(Debug)]
+pub struct OutboundResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body, at most `max_body` bytes.
+    pub body: Vec<u8>,
+}
+
+/// An HTTP client for one peer. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct Outbound {
+    client: HttpClient,
+    policy: AddressPolicy,
+    https_only: bool,
+    has_identity: bool,
+}
+
+impl Outbound {
+    /// Builds the client; validates roots, certificate and key.
+    pub fn new(settings: OutboundSettings) -> Result<Self, OutboundBuildError> {
+        let OutboundSettings { roots, identity, address_policy, https_only } = settings;
+        let has_identity = identity.is_some();
+        let tls = tls_config(roots.as_deref(), identity.as_ref())?;
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_PER_HOST)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            // Not a repetition: an idle connection that the peer had closed is replaced before anything of the
+            // request is written.
+            .retry_canceled_requests(true)
+            .build(Connector::new(address_policy, tls));
+        Ok(Self { client, policy: address_policy, https_only, has_identity })
+    }
+
+    /// Sends one request once and reads the whole answer.
+    pub async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        self.check(&request.url)?;
+        let invalid = |_| OutboundError::NotSent { cause: NotSentCause::InvalidUrl };
+        let uri = Uri::try_from(request.url.as_str()).map_err(invalid)?;
+        let mut message = Request::new(Full::from(request.body.unwrap_or_default()));
+        *message.method_mut() = request.method;
+        *message.uri_mut() = uri;
+        *message.headers_mut() = request.headers;
+        let connection = capture_connection(&mut message);
+        let exchange = async {
+            let answer = self.exchange(message, &connection).await?;
+            read(answer, request.max_body).await
+        };
+        tokio::time::timeout(request.timeout, exchange).await.unwrap_or_else(|_elapsed| {
+            // While no connection has been given the request, it has gone nowhere.
+            let waiting = connection.connection_metadata().is_none();
+            Err(if waiting {
+                OutboundError::NotSent { cause: NotSentCause::ConnectTimeout }
+            } else {
+                OutboundError::OutcomeUnknown { cause: UnknownCause::Timeout }
+            })
+        })
+    }
+
+    async fn exchange(
+        &self,
+        message: Request<Full<Bytes>>,
+        connection: &CaptureConnection,
+    ) -> Result<Response<Incoming>, OutboundError> {
+        let opened = Arc::new(OnceLock::new());
+        let outcome = OPENED.scope(Arc::clone(&opened), self.client.request(message)).await;
+        outcome.map_err(|error| {
+            let used = connection.connection_metadata().as_ref().map(|connected| {
+                let mut extensions = http::Extensions::new();
+                connected.get_extras(&mut extensions);
+                extensions.remove::<Arc<Seen>>()
+            });
+            let handed_over = used.is_some();
+            // A connection that failed before it was given the request is known only by having been opened for it.
+            let seen = used.unwrap_or_else(|| opened.get().cloned());
+            failure::classify(&error, handed_over, seen.and_then(|seen| seen.refusal()), self.has_identity)
+        })
+    }
+
+    /// What can be said of a URL before any name is resolved. An address literal never reaches the resolver, so
+    /// it is judged here; the URL parser has already undone decimal, octal and hexadecimal spellings.
+    fn check(&self, url: &Url) -> Result<(), OutboundError> {
+        let not_sent = |cause| Err(OutboundError::NotSent { cause });
+        let scheme_allowed = url.scheme() == "https" || (url.scheme() == "http" && !self.https_only);
+        if !scheme_allowed || !url.username().is_empty() || url.password().is_some() {
+            return not_sent(NotSentCause::InvalidUrl);
+        }
+        let allowed = match url.host() {
+            None => return not_sent(NotSentCause::InvalidUrl),
+            Some(Host::Domain(_)) => true,
+            Some(Host::Ipv4(address)) => self.policy.allows(address.into()),
+            Some(Host::Ipv6(address)) => self.policy.allows(address.into()),
+        };
+        if allowed { Ok(()) } else { not_sent(NotSentCause::AddressRefused) }
+    }
+}
+
+/// The whole body, by chunks up to the cap.
+async fn read(answer: Response<Incoming>, max_body: usize) -> Result<OutboundResponse, OutboundError> {
+    let unknown = |cause| OutboundError::OutcomeUnknown { cause };
+    let (head, mut incoming) = answer.into_parts();
+    if incoming.size_hint().lower() > max_body as u64 {
+        return Err(unknown(UnknownCause::TooLarge));
+    }
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_broken| unknown(UnknownCause::Cut))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        if chunk.len() > max_body - body.len() {
+            return Err(unknown(UnknownCause::TooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(OutboundResponse { status: head.status, headers: head.headers, body })
+}
+
+fn tls_config(roots: Option<&[u8]>, identity: Option<&Identity>) -> Result<ClientConfig, OutboundBuildError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = roots.map_or_else(roots::system, roots::pinned)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| OutboundBuildError::Client(error.into()))?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let key = certified_key(identity, &provider)?;
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<CertifiedKey, OutboundBuildError> {
+    let chain = CertificateDer::pem_slice_iter(&identity.cert_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| OutboundBuildError::Certificate(error.into()))?;
+    if chain.is_empty() {
+        return Err(OutboundBuildError::Certificate("no certificate in the PEM text".into()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose())
+        .map_err(|error| OutboundBuildError::Key(error.into()))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => OutboundBuildError::KeyMismatch,
+        rustls::Error::InvalidCertificate(_) => OutboundBuildError::Certificate(error.into()),
+        other => OutboundBuildError::Key(other.into()),
+    })
+}

@@ -1,0 +1,219 @@
+//! The backchannel authentication request (CIBA §7): sent once, never repeated, since a phone rings.
+//!
+//! The first question about every failure is whether the provider may have accepted the request all the same; only
+//! where it certainly has not is the person free at once.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::domain::login::LoginReason;
+use crate::domain::profile::Profile;
+use crate::domain::registration::Registration;
+use crate::domain::secret::Secret;
+use crate::engine::ports::{Acknowledgement, BackchannelRequest, StartFailure};
+use crate::net::outbound::{OutboundError, OutboundResponse};
+
+use super::call::{Call, Channel};
+use super::client_auth::Form;
+use super::metadata::{Endpoint, Metadata};
+use super::oauth_error::OAuthError;
+use super::settings::Credential;
+use super::strict_json;
+
+/// The largest acknowledgement, in bytes.
+const MAX_SIZE: usize = 64 * 1024;
+/// Keycloak's is a JWE of one to two kilobytes.
+const MAX_AUTH_REQ_ID: usize = 8 * 1024;
+/// A request that claims to live longer is taken to live this long.
+const MAX_LIFE: Duration = Duration::from_hours(1);
+/// CIBA §7.3.
+const DEFAULT_INTERVAL: u64 = 5;
+
+/// Parameters of the protocol, which no static parameter may replace.
+pub const RESERVED: [&str; 18] = [
+    "scope",
+    "client_notification_token",
+    "acr_values",
+    "login_hint_token",
+    "id_token_hint",
+    "login_hint",
+    "binding_message",
+    "user_code",
+    "requested_expiry",
+    "request",
+    "request_uri",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "grant_type",
+    "auth_req_id",
+    "channel",
+];
+
+/// What the request is built from, besides itself.
+pub struct Sender<'a> {
+    /// The way to the provider.
+    pub channel: Channel<'a>,
+    /// Who sends.
+    pub registration: &'a Registration,
+    /// How it authenticates.
+    pub credential: &'a Credential,
+    /// Static parameters.
+    pub extra_parameters: &'a [(String, String)],
+}
+
+/// Sends the request, once, and judges the answer.
+pub async fn start(
+    sender: &Sender<'_>,
+    metadata: &Metadata,
+    request: &BackchannelRequest,
+) -> Result<Acknowledgement, StartFailure> {
+    let channel = &sender.channel;
+    let profile = channel.upstream.profile();
+    let Some(url) = metadata.endpoint(Endpoint::Backchannel, channel.with_certificate) else {
+        return Err(UNAVAILABLE);
+    };
+    let (headers, body) = form(sender, profile, request).finish();
+    let call = Call {
+        endpoint: "backchannel",
+        url: url.clone(),
+        headers,
+        form: Some(body),
+        timeout: profile.start_timeout,
+        max_body: MAX_SIZE,
+    };
+    match channel.send(call).await {
+        Err(OutboundError::NotSent { .. }) => Err(UNAVAILABLE),
+        Err(OutboundError::OutcomeUnknown { .. }) => Err(failure(LoginReason::OutcomeUnknown, true)),
+        Ok(answer) if answer.status.is_success() => acknowledgement(&answer.body).map_err(|rule| {
+            channel.log_invalid_answer("backchannel", rule);
+            failure(LoginReason::ProviderInvalidAnswer, true)
+        }),
+        Ok(answer) => Err(refused(channel, profile, &answer)),
+    }
+}
+
+fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) -> Form {
+    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
+    form.add("scope", &request.scope.join(" "));
+    if !request.acr_values.is_empty() {
+        form.add("acr_values", &request.acr_values.join(" "));
+    }
+    form.add("login_hint", request.login_hint.expose());
+    form.add("binding_message", &request.binding_message);
+    form.add_some("requested_expiry", request.requested_expiry.map(|seconds| seconds.to_string()).as_deref());
+    form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
+    if let (Some(name), Some(channel)) = (profile.channel_parameter, &request.channel) {
+        form.add(name, channel);
+    }
+    for (name, value) in sender.extra_parameters {
+        form.add(name, value);
+    }
+    form
+}
+
+const fn failure(reason: LoginReason, may_have_been_accepted: bool) -> StartFailure {
+    StartFailure { reason, may_have_been_accepted }
+}
+
+/// Nothing reached the provider, or it said that it cannot.
+pub const UNAVAILABLE: StartFailure = failure(LoginReason::ProviderUnavailable, false);
+
+fn refused(channel: &Channel<'_>, profile: &Profile, answer: &OutboundResponse) -> StartFailure {
+    let error = OAuthError::read(&answer.body);
+    let failure = judge(profile, answer.status, error.as_ref());
+    channel.log_error_answer(
+        "backchannel",
+        answer.status,
+        error.as_ref(),
+        failure.reason == LoginReason::UserUnknown,
+    );
+    failure
+}
+
+/// What an answer without success means. A code that CIBA gives a meaning to decides; where there is none, the
+/// status does.
+fn judge(profile: &Profile, status: StatusCode, error: Option<&OAuthError>) -> StartFailure {
+    if let Some(reason) = error.and_then(|error| known_code(profile, error)) {
+        return failure(reason, false);
+    }
+    match (status, error) {
+        (StatusCode::TOO_MANY_REQUESTS, _) => UNAVAILABLE,
+        // A provider that writes OAuth errors has understood what it refuses; one that breaks may have begun.
+        (status, Some(_)) if status.is_server_error() => UNAVAILABLE,
+        (status, None) if status.is_server_error() => failure(LoginReason::OutcomeUnknown, true),
+        // A redirect is never followed; it says neither yes nor no.
+        (status, _) if !status.is_client_error() => failure(LoginReason::ProviderInvalidAnswer, true),
+        // By HTTP's own rules the credentials were not accepted (RFC 9110 §15.5.2).
+        (StatusCode::UNAUTHORIZED, None) => failure(LoginReason::ProviderRejectedClient, false),
+        _ => failure(LoginReason::ProviderRefused, false),
+    }
+}
+
+fn known_code(profile: &Profile, error: &OAuthError) -> Option<LoginReason> {
+    Some(match error.code.as_str() {
+        "unknown_user_id" => LoginReason::UserUnknown,
+        "invalid_request" if error.is_described_as(profile.unknown_person_descriptions) => {
+            LoginReason::UserUnknown
+        }
+        "invalid_binding_message" => LoginReason::BindingMessageInvalid,
+        "missing_user_code" => LoginReason::UserCodeRequired,
+        "invalid_user_code" => LoginReason::UserCodeInvalid,
+        "invalid_client" | "unauthorized_client" | "invalid_grant" => LoginReason::ProviderRejectedClient,
+        _ => return None,
+    })
+}
+
+/// Reads an acknowledgement (CIBA §7.3); the error is the name of the broken rule. Unknown members are ignored.
+fn acknowledgement(body: &[u8]) -> Result<Acknowledgement, &'static str> {
+    let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+    // Opaque: kept byte for byte, whatever characters it is made of.
+    let auth_req_id = strict_json::text(&members, "auth_req_id")
+        .filter(|id| id.len() <= MAX_AUTH_REQ_ID)
+        .ok_or("auth_req_id")?;
+    let expires_in =
+        members.get("expires_in").and_then(whole_number).filter(|s| *s > 0).ok_or("expires_in")?;
+    let expires_in = Duration::from_secs(expires_in);
+    if expires_in > MAX_LIFE {
+        tracing::info!(expires_in = expires_in.as_secs(), "the provider's expires_in is taken as an hour");
+    }
+    let expires_in = expires_in.min(MAX_LIFE);
+    Ok(Acknowledgement {
+        auth_req_id: Secret::new(auth_req_id),
+        expires_in,
+        interval: interval(members.get("interval"), expires_in),
+    })
+}
+
+/// 5 s where the provider does not say or says nothing usable; never longer than the request lives.
+fn interval(value: Option<&Value>, expires_in: Duration) -> Duration {
+    let told = value.and_then(whole_number).filter(|seconds| *seconds > 0);
+    if value.is_some() && told.is_none() {
+        tracing::info!(rule = "interval", "the provider's interval is not usable; 5 s is taken");
+    }
+    let wished = Duration::from_secs(told.unwrap_or(DEFAULT_INTERVAL));
+    if wished > expires_in {
+        tracing::info!(rule = "interval", "the provider's interval is longer than its request lives");
+    }
+    wished.min(expires_in).max(Duration::from_secs(1))
+}
+
+/// A whole number of seconds; `120.0` is one, `"120"` and `1.5` are not. An absurd one becomes the largest.
+fn whole_number(value: &Value) -> Option<u64> {
+    if let Some(number) = value.as_u64() {
+        return Some(number);
+    }
+    let number = value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and the number is whole and not negative"
+    )]
+    Some(number as u64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The client certificates of one registration, each with an HTTP client of its own.
+//!
+//! The first configured certificate is used for new logins, the others for grants that are bound to them (RFC 8705
+//! §3). A file that changes is validated first and swapped as a whole; one that cannot be used changes nothing. A
+//! replaced certificate stays usable for what is bound to it until it expires.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivateKeyDer;
+
+use crate::crypto::x509::{CertError, Certificate, Pair, load_pair};
+use crate::domain::names::RegistrationName;
+use crate::domain::secret::SecretBytes;
+use crate::domain::time::Timestamp;
+use crate::net::outbound::{AddressPolicy, Identity, Outbound, OutboundBuildError, OutboundSettings};
+
+use super::settings::{CertificateFiles, ProviderSettings};
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The files cannot be used.
+    #[error("the certificate or its key cannot be used")]
+    Files(#[from] CertError),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client cannot be built")]
+    Client(#[from] OutboundBuildError),
+}
+
+/// The clients of one registration.
+pub struct Certificates {
+    registration: RegistrationName,
+    files: Vec<CertificateFiles>,
+    settings: ProviderSettings,
+    current: ArcSwap<Set>,
+    /// What the files looked like when they were last read; held during a reload, so that two cannot interleave.
+    stamps: Mutex<Vec<Option<Stamp>>>,
+}
+
+/// What is in force at one moment.
+#[derive(Clone, Default)]
+struct Set {
+    /// Thumbprints by their place in the configuration; the first is in use for new logins.
+    places: Vec<String>,
+    clients: HashMap<String, Client>,
+    /// Where no certificate is configured.
+    plain: Option<Outbound>,
+}
+
+#[derive(Clone)]
+struct Client {
+    outbound: Outbound,
+    not_after: Timestamp,
+}
+
+/// What tells that a file has changed: modification time and length of certificate and key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp([(SystemTime, u64); 2]);
+
+impl Certificates {
+    /// Reads every pair and builds its client; all must be usable.
+    pub fn load(
+        registration: RegistrationName,
+        files: Vec<CertificateFiles>,
+        settings: ProviderSettings,
+        now: Timestamp,
+    ) -> Result<Self, CertificateError> {
+        let mut set = Set::default();
+        if files.is_empty() {
+            set.plain = Some(outbound(&settings, None)?);
+        }
+        let stamps = files.iter().map(stamp).collect();
+        for pair in &files {
+            let (x5t, client) = client(pair, &settings, now)?;
+            set.clients.insert(x5t.clone(), client);
+            set.places.push(x5t);
+        }
+        let current = ArcSwap::from_pointee(set);
+        Ok(Self { registration, files, settings, current, stamps: Mutex::new(stamps) })
+    }
+
+    /// Thumbprint (`x5t#S256`) of the certificate that new logins use.
+    pub fn in_use(&self) -> Option<String> {
+        self.current.load().places.first().cloned()
+    }
+
+    /// The client for a thumbprint, or the one for new logins where none is named. `None`: a certificate that is
+    /// neither configured nor remembered.
+    pub fn client(&self, x5t: Option<&str>) -> Option<Outbound> {
+        let current = self.current.load();
+        match x5t.or(current.places.first().map(String::as_str)) {
+            Some(x5t) => current.clients.get(x5t).map(|client| client.outbound.clone()),
+            None => current.plain.clone(),
+        }
+    }
+
+    /// The configured certificates and when each expires.
+    pub fn expiries(&self) -> Vec<(String, Timestamp)> {
+        let current = self.current.load();
+        let of = |(place, x5t): (usize, &String)| {
+            let name = match place {
+                0 => self.registration.to_string(),
+                _ => format!("{}-{}", self.registration, place + 1),
+            };
+            current.clients.get(x5t).map(|client| (name, client.not_after))
+        };
+        current.places.iter().enumerate().filter_map(of).collect()
+    }
+
+    /// Reads the files that have changed. Each is validated before it counts.
+    pub fn reload(&self, now: Timestamp) {
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, (files, known)) in self.files.iter().zip(stamps.iter_mut()).enumerate() {
+            let found = stamp(files);
+            if found == *known {
+                continue;
+            }
+            *known = found;
+            match client(files, &self.settings, now) {
+                Ok((x5t, client)) => self.swap(place, x5t, client, now),
+                Err(error) => tracing::error!(
+                    registration = %self.registration,
+                    certificate = %files.cert.display(),
+                    error = %error,
+                    cause = std::error::Error::source(&error).map(ToString::to_string),
+                    "a changed client certificate cannot be used; the last good one stays"
+                ),
+            }
+        }
+    }
+
+    fn swap(&self, place: usize, x5t: String, client: Client, now: Timestamp) {
+        let mut set = Set::clone(&self.current.load());
+        if set.places.get(place).is_some_and(|known| *known == x5t) {
+            return;
+        }
+        tracing::info!(
+            registration = %self.registration,
+            x5t_s256 = %x5t,
+            not_after = %client.not_after,
+            "a client certificate has been replaced"
+        );
+        if let Some(known) = set.places.get_mut(place) {
+            known.clone_from(&x5t);
+        }
+        set.clients.insert(x5t, client);
+        let Set { places, clients, .. } = &mut set;
+        clients.retain(|x5t, client| client.not_after >= now || places.contains(x5t));
+        self.current.store(Arc::new(set));
+    }
+}
+
+fn stamp(files: &CertificateFiles) -> Option<Stamp> {
+    let of = |path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    Some(Stamp([of(&files.cert)?, of(&files.key)?]))
+}
+
+fn client(
+    files: &CertificateFiles,
+    settings: &ProviderSettings,
+    now: Timestamp,
+) -> Result<(String, Client), CertificateError> {
+    let pair = load_pair(&files.cert, &files.key, now)?;
+    let unreadable = || CertError::MalformedCertificate { certificate: files.cert.display().to_string() };
+    let own = pair.chain.first().ok_or_else(unreadable)?;
+    let certificate = Certificate::parse(own).map_err(|_| unreadable())?;
+    let outbound = outbound(settings, Some(identity(&pair)))?;
+    Ok((certificate.x5t_s256(), Client { outbound, not_after: certificate.not_after() }))
+}
+
+fn outbound(settings: &ProviderSettings, identity: Option<Identity>) -> Result<Outbound, OutboundBuildError> {
+    let address_policy = if settings.allow_private_addresses {
+        AddressPolicy::AllowPrivate
+    } else {
+        AddressPolicy::PublicOnly
+    };
+    let https_only = settings.https_only;
+    Outbound::new(OutboundSettings {
+        roots: settings.roots_pem.clone(),
+        identity,
+        address_policy,
+        https_only,
+    })
+}
+
+/// The pair that was validated, as PEM again: reading the files a second time could bring another one.
+fn identity(pair: &Pair) -> Identity {
+    let label = match &pair.key {
+        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+        _ => "PRIVATE KEY",
+    };
+    let cert_pem = pair.chain.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>().into_bytes();
+    Identity { cert_pem, key_pem: SecretBytes::new(pem(label, pair.key.secret_der()).into_bytes()) }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    let body = STANDARD.encode(der);
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = tail;
+    }
+    text + "-----END " + label + "-----\n"
+}

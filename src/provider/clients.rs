@@ -1,0 +1,253 @@
+//! Every registration's client behind the engine's port, and the work in their background.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::clock::Clock;
+use crate::domain::grant::GrantClaims;
+use crate::domain::names::{ProviderName, RegistrationName};
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::engine::ports::{
+    Acknowledgement, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus, Providers,
+    StartFailure, Userinfo, UserinfoUnavailable,
+};
+
+use super::backchannel::{self, RESERVED, Sender};
+use super::call::Channel;
+use super::certificates::Certificates;
+use super::settings::{Credential, ProviderSettings, RegistrationSettings, SettingsError};
+use super::token;
+use super::upstream::Upstream;
+use super::userinfo::{self, Reader};
+
+/// How often metadata and keys are fetched again.
+const REFRESH: Duration = Duration::from_mins(10);
+/// The first wait after a failed refresh; it doubles up to [`RETRY_MAX`].
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_mins(1);
+/// How often certificate files are looked at.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// All providers and registrations.
+pub struct Clients {
+    clock: Arc<dyn Clock>,
+    upstreams: HashMap<ProviderName, Arc<Upstream>>,
+    /// In the order of the configuration.
+    registrations: Vec<Client>,
+}
+
+/// One registration.
+struct Client {
+    settings: RegistrationSettings,
+    upstream: Arc<Upstream>,
+    certificates: Certificates,
+}
+
+impl Clients {
+    /// Reads every certificate and builds every HTTP client; asks no provider anything.
+    pub fn new(
+        providers: Vec<ProviderSettings>,
+        registrations: Vec<RegistrationSettings>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingsError> {
+        let now = clock.now();
+        let by_name: HashMap<_, _> =
+            providers.into_iter().map(|settings| (settings.provider.name.clone(), settings)).collect();
+        let upstreams: HashMap<_, _> = by_name
+            .iter()
+            .map(|(name, settings)| {
+                (name.clone(), Arc::new(Upstream::new(settings.clone(), Arc::clone(&clock))))
+            })
+            .collect();
+        let mut clients = Vec::with_capacity(registrations.len());
+        for settings in registrations {
+            check(&settings)?;
+            let registration = settings.registration.name.clone();
+            let provider = settings.registration.provider.clone();
+            let (Some(upstream), Some(of_provider)) = (upstreams.get(&provider), by_name.get(&provider))
+            else {
+                return Err(SettingsError::UnknownProvider { registration, provider });
+            };
+            let files = settings.certificates.clone();
+            let certificates = Certificates::load(registration.clone(), files, of_provider.clone(), now)
+                .map_err(|source| SettingsError::Client { registration, source })?;
+            clients.push(Client { settings, upstream: Arc::clone(upstream), certificates });
+        }
+        Ok(Self { clock, upstreams, registrations: clients })
+    }
+
+    /// Works in the background until `shutdown`: fetches metadata and keys, and looks at certificate files.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        // A provider without registration is asked nothing: there is nobody to ask as.
+        let used = |upstream: &&Arc<Upstream>| self.clients_of(upstream).next().is_some();
+        let refreshing =
+            join_all(self.upstreams.values().filter(used).map(|upstream| self.keep_fresh(upstream)));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ((), _) = async { tokio::join!(self.watch_certificates(), refreshing) } => {}
+        }
+    }
+
+    /// Reads changed certificate files now (SIGHUP). One that cannot be used changes nothing and is logged.
+    pub fn reload(&self) {
+        let now = self.clock.now();
+        for client in &self.registrations {
+            client.certificates.reload(now);
+        }
+    }
+
+    /// Every configured certificate and when it expires.
+    pub fn certificates(&self) -> Vec<(String, Timestamp)> {
+        self.registrations.iter().flat_map(|client| client.certificates.expiries()).collect()
+    }
+
+    /// When the certificate that new logins of a registration use expires; `None` where it has none.
+    pub fn certificate_end(&self, registration: &RegistrationName) -> Option<Timestamp> {
+        self.client(registration)?.certificates.expiries().first().map(|(_, not_after)| *not_after)
+    }
+
+    async fn watch_certificates(&self) {
+        loop {
+            self.clock.sleep(WATCH).await;
+            // A few `stat` calls; a file is read only where it has changed.
+            self.reload();
+        }
+    }
+
+    async fn keep_fresh(&self, upstream: &Arc<Upstream>) {
+        let mut retry = RETRY;
+        loop {
+            let wait = if self.refresh(upstream).await {
+                retry = RETRY;
+                REFRESH
+            } else {
+                let wait = retry;
+                retry = (retry * 2).min(RETRY_MAX);
+                wait
+            };
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Through any registration of the provider: one whose certificate is refused does not blind the others.
+    async fn refresh(&self, upstream: &Arc<Upstream>) -> bool {
+        for client in self.clients_of(upstream) {
+            if let Some(channel) = client.channel(None)
+                && upstream.refresh(&channel).await
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn clients_of<'a>(&'a self, upstream: &'a Arc<Upstream>) -> impl Iterator<Item = &'a Client> {
+        self.registrations.iter().filter(|client| Arc::ptr_eq(&client.upstream, upstream))
+    }
+
+    fn client(&self, registration: &RegistrationName) -> Option<&Client> {
+        self.registrations.iter().find(|client| client.settings.registration.name == *registration)
+    }
+}
+
+impl Client {
+    /// The way to the provider with this certificate (`None`: the one in use).
+    fn channel(&self, x5t: Option<&str>) -> Option<Channel<'_>> {
+        let registration = &self.settings.registration.name;
+        let Some(outbound) = self.certificates.client(x5t) else {
+            tracing::error!(%registration, "the certificate that a grant is bound to is no longer there");
+            return None;
+        };
+        let with_certificate = x5t.is_some() || self.certificates.in_use().is_some();
+        Some(Channel { upstream: &self.upstream, registration, outbound, with_certificate })
+    }
+
+    fn sender(&self, x5t: Option<&str>) -> Option<Sender<'_>> {
+        Some(Sender {
+            channel: self.channel(x5t)?,
+            registration: &self.settings.registration,
+            credential: &self.settings.credential,
+            extra_parameters: &self.settings.extra_parameters,
+        })
+    }
+}
+
+fn check(settings: &RegistrationSettings) -> Result<(), SettingsError> {
+    let registration = || settings.registration.name.clone();
+    if matches!(settings.credential, Credential::TlsClientAuth) && settings.certificates.is_empty() {
+        return Err(SettingsError::NoCertificate { registration: registration() });
+    }
+    if settings.id_token_algs.is_empty() {
+        return Err(SettingsError::NoAlgorithm { registration: registration() });
+    }
+    match settings.extra_parameters.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
+        Some((parameter, _)) => Err(SettingsError::ReservedParameter {
+            registration: registration(),
+            parameter: parameter.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Providers for Clients {
+    async fn ensure_metadata(&self, registration: &RegistrationName) -> Result<(), NoMetadata> {
+        let client = self.client(registration).ok_or(NoMetadata)?;
+        let channel = client.channel(None).ok_or(NoMetadata)?;
+        client.upstream.ensure_metadata(&channel).await.map(|_| ())
+    }
+
+    fn status(&self, provider: &ProviderName) -> ProviderStatus {
+        self.upstreams.get(provider).map_or(ProviderStatus::Degraded, |upstream| upstream.status())
+    }
+
+    fn certificate_in_use(&self, registration: &RegistrationName) -> Option<String> {
+        self.client(registration)?.certificates.in_use()
+    }
+
+    async fn start(
+        &self,
+        registration: &RegistrationName,
+        request: BackchannelRequest,
+    ) -> Result<Acknowledgement, StartFailure> {
+        let sender = self.client(registration).and_then(|client| client.sender(request.x5t.as_deref()));
+        let sender = sender.ok_or(backchannel::UNAVAILABLE)?;
+        let metadata = sender.channel.upstream.ensure_metadata(&sender.channel).await;
+        let metadata = metadata.map_err(|NoMetadata| backchannel::UNAVAILABLE)?;
+        backchannel::start(&sender, &metadata, &request).await
+    }
+
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer {
+        let Some(client) = self.client(registration) else { return token::UNREACHABLE };
+        let Some(sender) = client.sender(request.x5t.as_deref()) else { return token::UNREACHABLE };
+        // A node that adopted the login may not have metadata yet.
+        match client.upstream.ensure_metadata(&sender.channel).await {
+            Ok(metadata) => token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await,
+            Err(NoMetadata) => token::UNREACHABLE,
+        }
+    }
+
+    async fn userinfo(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        access_token: &Secret,
+        claims: &GrantClaims,
+    ) -> Result<Userinfo, UserinfoUnavailable> {
+        let client = self.client(registration).ok_or(UserinfoUnavailable)?;
+        let reader = Reader {
+            channel: client.channel(x5t).ok_or(UserinfoUnavailable)?,
+            client_id: &client.settings.registration.client_id,
+            algs: &client.settings.id_token_algs,
+        };
+        let metadata = client.upstream.ensure_metadata(&reader.channel).await;
+        let metadata = metadata.map_err(|NoMetadata| UserinfoUnavailable)?;
+        userinfo::read(&reader, &metadata, access_token, claims).await
+    }
+}

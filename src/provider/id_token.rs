@@ -1,0 +1,97 @@
+//! ID tokens: whether one proves that the asked person authenticated for us, now, at the asked level.
+//!
+//! `openidconnect` verifies issuer, audience, signature and expiry; everything that it leaves open (algorithms,
+//! header, issue time, `nbf`, `azp`, `at_hash`, duplicate claims) is checked around it, one concern per file. The
+//! signature is verified although the token came over TLS (R-C-03). Each refusal names a rule and no value.
+
+mod claims;
+mod identity;
+mod signature;
+
+use crate::domain::login::LoginReason;
+use crate::domain::profile::Profile;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::engine::ports::Expectation;
+
+use super::jwt::{self, ID_TOKEN, Unverified};
+use super::keys::Keys;
+use super::settings::IdTokenAlg;
+use super::strict_json::Object;
+
+/// Why an ID token is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The rule's name, for the log.
+    pub rule: &'static str,
+    /// Where the login ends.
+    pub reason: LoginReason,
+}
+
+impl Refusal {
+    const fn invalid(rule: &'static str) -> Self {
+        Self { rule, reason: LoginReason::TokenInvalid }
+    }
+}
+
+/// What an ID token must agree with.
+pub struct Terms<'a> {
+    /// The configured issuer.
+    pub issuer: &'a str,
+    /// Our `client_id`.
+    pub client_id: &'a str,
+    /// The pinned algorithms.
+    pub algs: &'a [IdTokenAlg],
+    /// Which claim names the person.
+    pub profile: &'a Profile,
+    /// What was asked for.
+    pub expectation: &'a Expectation,
+    /// What was asked with.
+    pub auth_req_id: &'a Secret,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// An ID token that claims the right things; nothing is believed yet.
+pub struct Received<'a>(Unverified<'a>);
+
+/// Why a signature could not be accepted.
+pub enum NotVerified {
+    /// None of the known keys can have made it: newer keys may.
+    UnknownKey,
+    /// It is not to be accepted.
+    Refused(Refusal),
+}
+
+impl<'a> Received<'a> {
+    /// Takes the token apart; judges its header and every claim about itself. What a token says against itself
+    /// needs no signature.
+    pub fn read(text: &'a str, terms: &Terms<'_>) -> Result<Self, Refusal> {
+        let token = Unverified::read(text, &ID_TOKEN, terms.algs)
+            .map_err(|error| Refusal::invalid(jwt::rule(error)))?;
+        claims::check_form(&token.payload)?;
+        claims::check(&token.payload, terms)?;
+        Ok(Self(token))
+    }
+
+    /// Verifies signature, issuer, audience and times with these keys, then person and level, and gives the claims.
+    /// `access_token` came with the token: `at_hash` must be its hash.
+    pub fn verify(
+        &self,
+        keys: &Keys,
+        access_token: &Secret,
+        terms: &Terms<'_>,
+    ) -> Result<&Object, NotVerified> {
+        signature::verify(&self.0, keys, access_token, terms)?;
+        self.judge(terms).map_err(NotVerified::Refused)?;
+        Ok(&self.0.payload)
+    }
+
+    fn judge(&self, terms: &Terms<'_>) -> Result<(), Refusal> {
+        identity::check_person(&self.0.payload, terms.profile, &terms.expectation.login_hint)?;
+        identity::check_acr(&self.0.payload, &terms.expectation.acr_values)
+    }
+}
+
+/// The refusal where no signing key is to be had.
+pub const NO_SIGNING_KEY: Refusal = Refusal::invalid("signing_key");

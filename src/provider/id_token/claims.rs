@@ -1,0 +1,68 @@
+//! The claims that `openidconnect` does not look at, or looks at too leniently.
+
+use serde_json::Value;
+
+use crate::domain::time::Timestamp;
+use crate::provider::jwt::numeric_date;
+use crate::provider::strict_json::{self, Object};
+
+use super::signature::{AHEAD, LEEWAY};
+use super::{Refusal, Terms};
+
+/// CIBA §10.3.1; a provider may set it in poll and ping mode too.
+const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
+
+/// Presence and type of the registered claims. Before the signature: a token without them cannot become valid.
+pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
+    let date = |name, required| match claims.get(name) {
+        None if required => Err(Refusal::invalid(name)),
+        None => Ok(()),
+        Some(value) => numeric_date(value).map(|_| ()).ok_or(Refusal::invalid(name)),
+    };
+    date("exp", true)?;
+    date("iat", true)?;
+    date("nbf", false)?;
+    date("auth_time", false)?;
+    if strict_json::text(claims, "iss").is_none() {
+        return Err(Refusal::invalid("iss"));
+    }
+    // OpenID Connect Core §2: at most 255 ASCII characters.
+    match strict_json::text(claims, "sub") {
+        Some(sub) if sub.len() <= 255 => Ok(()),
+        _ => Err(Refusal::invalid("sub")),
+    }
+}
+
+/// Whether it is a token of this provider, for us, for this request. Issuer and audience are compared here as
+/// well, because the library reads them as a URL and as texts first and then only says that it could not.
+pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
+    if claims.get("iss").and_then(Value::as_str) != Some(terms.issuer) {
+        return Err(Refusal::invalid("iss"));
+    }
+    let audience = match claims.get("aud") {
+        Some(Value::Array(all)) if all.len() == 1 => all.first(),
+        other => other,
+    };
+    if audience.and_then(Value::as_str) != Some(terms.client_id) {
+        return Err(Refusal::invalid("aud"));
+    }
+    if claims.get("azp").is_some_and(|azp| azp.as_str() != Some(terms.client_id)) {
+        return Err(Refusal::invalid("azp"));
+    }
+    check_times(claims, terms)?;
+    let same_request =
+        claims.get(AUTH_REQ_ID).is_none_or(|claim| claim.as_str() == Some(terms.auth_req_id.expose()));
+    if same_request { Ok(()) } else { Err(Refusal::invalid("auth_req_id")) }
+}
+
+fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let at = |name: &str| claims.get(name).and_then(numeric_date).map(Timestamp::from_secs);
+    if at("nbf").is_some_and(|nbf| nbf > terms.now + LEEWAY) {
+        return Err(Refusal::invalid("nbf"));
+    }
+    // No lower bound: single sign-on makes it older than the login, and CIBA has no `max_age`.
+    if at("auth_time").is_some_and(|auth_time| auth_time > terms.now + AHEAD) {
+        return Err(Refusal::invalid("auth_time"));
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! A signed JWT in its parts, before anything in it is believed (RFC 7515, RFC 7519).
+//!
+//! The header decides which key and algorithm are tried, so it is judged first and strictly: one of the pinned
+//! algorithms, and none of the parameters that would let the sender choose the key or change how the signature is
+//! read (R-C-01, R-C-03).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openidconnect::JsonWebKey as _;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::keys::Keys;
+use super::settings::IdTokenAlg;
+use super::strict_json::{self, Object};
+
+/// The largest JWT that is looked at, in bytes.
+pub const MAX_SIZE: usize = 32 * 1024;
+
+/// Header parameters that bring a key, change the encoding, or must be understood (RFC 7515 §4.1, RFC 7797).
+const FORBIDDEN: [&str; 6] = ["jku", "x5u", "jwk", "crit", "b64", "zip"];
+
+/// Which `typ` a JWT may have.
+pub struct Kind(&'static [&'static str]);
+
+/// An ID token: `typ` absent, `JWT`, or what providers write for it.
+pub const ID_TOKEN: Kind = Kind(&["jwt", "id", "id_token", "id_token+jwt", "id-token+jwt"]);
+/// A signed userinfo answer.
+pub const USERINFO: Kind = Kind(&["jwt", "userinfo+jwt"]);
+
+/// Why a JWT is refused. Says nothing of its content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum JwtError {
+    /// Longer than [`MAX_SIZE`].
+    #[error("longer than a token is")]
+    Size,
+    /// Not three parts of base64url, header and payload JSON objects without duplicate members.
+    #[error("not a compact JWS")]
+    Form,
+    /// `alg` is not pinned.
+    #[error("the algorithm is not pinned")]
+    Alg,
+    /// A forbidden header parameter.
+    #[error("a header parameter that is not acceptable")]
+    Header,
+    /// A JWT of another kind.
+    #[error("a JWT of another kind")]
+    Typ,
+    /// No key that the signature may have been made with.
+    #[error("no key that the signature may have been made with")]
+    NoKey,
+    /// No candidate key verifies the signature.
+    #[error("the signature does not verify")]
+    Signature,
+}
+
+/// A JWT whose header is acceptable. Nothing of its payload is to be believed yet.
+pub struct Unverified<'a> {
+    /// The whole token.
+    pub text: &'a str,
+    /// The algorithm of the header: one of the pinned ones.
+    pub alg: IdTokenAlg,
+    /// The name of the key.
+    pub kid: Option<String>,
+    /// The payload.
+    pub payload: Object,
+    payload_bytes: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a token apart and judges its header.
+    pub fn read(text: &'a str, kind: &Kind, algs: &[IdTokenAlg]) -> Result<Self, JwtError> {
+        if text.len() > MAX_SIZE {
+            return Err(JwtError::Size);
+        }
+        let mut parts = text.split('.');
+        let (Some(header), Some(payload), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(JwtError::Form);
+        };
+        let header = object(&decode(header)?)?;
+        let (alg, key_name) = judge_header(&header, kind, algs)?;
+        let payload_bytes = decode(payload)?;
+        Ok(Self { text, alg, kid: key_name, payload: object(&payload_bytes)?, payload_bytes })
+    }
+
+    /// The payload as it was sent.
+    pub fn payload_bytes(&self) -> &[u8] {
+        &self.payload_bytes
+    }
+
+    /// Verifies the signature alone, for JWTs that are no ID tokens.
+    pub fn verify(&self, keys: &Keys) -> Result<(), JwtError> {
+        let (message, signature) = self.text.rsplit_once('.').ok_or(JwtError::Form)?;
+        let signature = decode(signature)?;
+        let alg = self.alg.jws();
+        let candidates = keys.candidates(self.kid.as_deref(), &alg);
+        if candidates.is_empty() {
+            return Err(JwtError::NoKey);
+        }
+        let verified =
+            candidates.iter().any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok());
+        if verified { Ok(()) } else { Err(JwtError::Signature) }
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Form)
+}
+
+fn object(bytes: &[u8]) -> Result<Object, JwtError> {
+    strict_json::object(bytes).map_err(|_| JwtError::Form)
+}
+
+fn judge_header(
+    header: &Object,
+    Kind(types): &Kind,
+    algs: &[IdTokenAlg],
+) -> Result<(IdTokenAlg, Option<String>), JwtError> {
+    let text = |name: &str| header.get(name).map(|value| value.as_str().ok_or(JwtError::Header)).transpose();
+    if FORBIDDEN.iter().any(|name| header.contains_key(*name)) {
+        return Err(JwtError::Header);
+    }
+    let alg = text("alg")?.and_then(|name| name.parse().ok()).ok_or(JwtError::Alg)?;
+    if !algs.contains(&alg) {
+        return Err(JwtError::Alg);
+    }
+    if let Some(typ) = text("typ")? {
+        let typ = typ.to_ascii_lowercase();
+        let short = typ.strip_prefix("application/").unwrap_or(&typ);
+        if !types.contains(&short) {
+            return Err(JwtError::Typ);
+        }
+    }
+    Ok((alg, text("kid")?.map(str::to_owned)))
+}
+
+/// The name of the broken rule, for the log.
+pub const fn rule(error: JwtError) -> &'static str {
+    match error {
+        JwtError::Size => "size",
+        JwtError::Form => "form",
+        JwtError::Alg => "alg",
+        JwtError::Header => "header",
+        JwtError::Typ => "typ",
+        JwtError::NoKey => "signing_key",
+        JwtError::Signature => "signature",
+    }
+}
+
+/// A claim as a point in time: a finite number of seconds between 1970 and the year 9999 (RFC 7519 §2). Strings
+/// are refused: reading them as absent has been a hole elsewhere (CVE-2026-25537).
+pub fn numeric_date(claim: &Value) -> Option<i64> {
+    const YEAR_9999: i64 = 253_402_300_799;
+    let seconds = match claim.as_i64() {
+        Some(seconds) => seconds,
+        #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked right below")]
+        None => claim.as_f64().filter(|seconds| seconds.is_finite() && seconds.abs() < 1e12)?.floor() as i64,
+    };
+    (0..=YEAR_9999).contains(&seconds).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ALGS: &[IdTokenAlg] = &[IdTokenAlg::Rs256];
+
+    fn token(header: &Value, payload: &str) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", part(&header.to_string()), part(payload), part("x"))
+    }
+
+    fn refusal(header: &Value) -> Option<JwtError> {
+        Unverified::read(&token(header, "{}"), &ID_TOKEN, ALGS).err()
+    }
+
+    #[test]
+    fn rp_068_only_pinned_algorithms_are_taken() {
+        assert_eq!(refusal(&json!({"alg": "RS256"})), None);
+        for alg in
+            [json!("none"), json!("None"), json!("HS256"), json!("PS256"), json!(""), json!(7), json!(null)]
+        {
+            assert!(refusal(&json!({ "alg": alg })).is_some(), "{alg}");
+        }
+        assert_eq!(refusal(&json!({})), Some(JwtError::Alg));
+    }
+
+    #[test]
+    fn r_c_03_headers_that_choose_the_key_or_change_the_reading_are_refused() {
+        for name in FORBIDDEN {
+            let mut header = json!({"alg": "RS256"});
+            header[name] = json!(["exp"]);
+            assert_eq!(refusal(&header), Some(JwtError::Header), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_kind_is_refused() {
+        for typ in ["logout+jwt", "at+jwt", "application/logout+jwt", "dpop+jwt"] {
+            assert_eq!(refusal(&json!({"alg": "RS256", "typ": typ})), Some(JwtError::Typ), "{typ}");
+        }
+        for typ in ["JWT", "jwt", "application/jwt", "ID"] {
+            assert_eq!(refusal(&json!({"alg": "RS256", "typ": typ})), None, "{typ}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_stands_there_twice_is_refused() {
+        let twice = token(&json!({"alg": "RS256"}), r#"{"sub":"a","sub":"b"}"#);
+        assert_eq!(Unverified::read(&twice, &ID_TOKEN, ALGS).err(), Some(JwtError::Form));
+    }
+
+    #[test]
+    fn parts_and_size_are_bounded() {
+        let good = token(&json!({"alg": "RS256"}), "{}");
+        for bad in ["", "a.b", "..", &format!("{good}.x"), &good.replace('.', "=.")] {
+            assert_eq!(Unverified::read(bad, &ID_TOKEN, ALGS).err(), Some(JwtError::Form), "{bad}");
+        }
+        assert_eq!(Unverified::read(&"a".repeat(MAX_SIZE + 1), &ID_TOKEN, ALGS).err(), Some(JwtError::Size));
+    }
+
+    #[test]
+    fn r_c_02_only_sane_numbers_are_dates() {
+        assert_eq!(numeric_date(&json!(1_795_312_800)), Some(1_795_312_800));
+        assert_eq!(numeric_date(&json!(1_795_312_800.7)), Some(1_795_312_800));
+        for bad in
+            [json!("1795312800"), json!(-1), json!(9_223_372_036_854_775_808_u64), json!(1e300), json!(null)]
+        {
+            assert_eq!(numeric_date(&bad), None, "{bad}");
+        }
+    }
+}

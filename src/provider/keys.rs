@@ -1,0 +1,170 @@
+//! A provider's signing keys (RFC 7517): which of a set are usable, and which fit a signature.
+//!
+//! Only public signing keys of known kinds are kept: a set is as strong as its weakest key that somebody accepts
+//! (R-C-09). A key that cannot be used is skipped, never an error: providers publish encryption keys, and keys of
+//! kinds that do not exist yet, in the same set.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
+use openidconnect::{JsonWebKey as _, JsonWebKeyAlgorithm, JwsSigningAlgorithm as _};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::strict_json;
+
+/// The largest set that is read, in bytes.
+pub const MAX_SIZE: usize = 64 * 1024;
+/// The most keys that are looked at.
+const MAX_KEYS: usize = 64;
+/// NIST SP 800-131A; the upper bound is what the verifying library takes.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// Why a key set is not used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum KeysError {
+    /// No JSON object with an array `keys`.
+    #[error("the document is no JSON Web Key Set, or has a member twice")]
+    Malformed,
+    /// More keys than are looked at.
+    #[error("the set holds more than 64 keys")]
+    TooMany,
+    /// Nothing in it can verify a signature.
+    #[error("the set holds no usable signing key")]
+    NoneUsable,
+}
+
+/// The usable keys of one set.
+#[derive(Clone, Debug)]
+pub struct Keys(Vec<CoreJsonWebKey>);
+
+impl Keys {
+    /// Reads a set and keeps what can verify a signature.
+    pub fn read(body: &[u8]) -> Result<Self, KeysError> {
+        let mut members = strict_json::object(body).map_err(|_| KeysError::Malformed)?;
+        let Some(Value::Array(keys)) = members.remove("keys") else { return Err(KeysError::Malformed) };
+        if keys.len() > MAX_KEYS {
+            return Err(KeysError::TooMany);
+        }
+        let usable: Vec<_> = keys.into_iter().filter_map(usable).collect();
+        if usable.is_empty() { Err(KeysError::NoneUsable) } else { Ok(Self(usable)) }
+    }
+
+    /// The keys that a signature may have been made with: of the right kind and, where `kid` is given, of that
+    /// name. Several where names repeat or are missing; the caller tries each.
+    pub fn candidates(&self, kid: Option<&str>, alg: &CoreJwsSigningAlgorithm) -> Vec<&CoreJsonWebKey> {
+        let named = |key: &&CoreJsonWebKey| match kid {
+            Some(kid) => key.key_id().is_some_and(|id| id.as_str() == kid),
+            None => true,
+        };
+        self.0.iter().filter(named).filter(|key| fits(key, alg)).collect()
+    }
+}
+
+fn fits(key: &CoreJsonWebKey, alg: &CoreJwsSigningAlgorithm) -> bool {
+    let right_kind = alg.key_type().is_some_and(|kind| kind == *key.key_type());
+    let right_alg = match key.signing_alg() {
+        JsonWebKeyAlgorithm::Unspecified => true,
+        JsonWebKeyAlgorithm::Algorithm(own) => own == alg,
+        JsonWebKeyAlgorithm::Unsupported => false,
+    };
+    right_kind && right_alg
+}
+
+fn usable(key: Value) -> Option<CoreJsonWebKey> {
+    let text = |name: &str| key.get(name).and_then(Value::as_str);
+    if text("use").is_some_and(|purpose| purpose != "sig") || !may_verify(&key) {
+        return None;
+    }
+    let strong = match text("kty")? {
+        "RSA" => RSA_BITS.contains(&bits(text("n")?)?) && has_sane_exponent(text("e")?),
+        "EC" => matches!(text("crv")?, "P-256" | "P-384"),
+        "OKP" => text("crv")? == "Ed25519",
+        _ => false,
+    };
+    if strong { serde_json::from_value(key).ok() } else { None }
+}
+
+fn may_verify(key: &Value) -> bool {
+    key.get("key_ops")
+        .and_then(Value::as_array)
+        .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"))
+}
+
+fn bits(number: &str) -> Option<usize> {
+    let bytes = URL_SAFE_NO_PAD.decode(number).ok()?;
+    let significant = &bytes[bytes.iter().position(|byte| *byte != 0)?..];
+    let leading = usize::try_from(significant.first()?.leading_zeros()).ok()?;
+    Some(significant.len() * 8 - leading)
+}
+
+/// Odd, above 2, and small enough that nobody can make verification slow with it.
+fn has_sane_exponent(exponent: &str) -> bool {
+    let odd = URL_SAFE_NO_PAD
+        .decode(exponent)
+        .is_ok_and(|bytes| bytes.last().is_some_and(|last| last % 2 == 1) && bytes != [1]);
+    odd && bits(exponent).is_some_and(|bits| (2..=32).contains(&bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa(bytes: usize, extra: &Value) -> Value {
+        let mut key = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes]), "e": "AQAB"});
+        for (name, value) in extra.as_object().expect("an object") {
+            key[name] = value.clone();
+        }
+        key
+    }
+
+    fn read(keys: &Value) -> Result<usize, KeysError> {
+        Keys::read(json!({ "keys": keys }).to_string().as_bytes()).map(|keys| keys.0.len())
+    }
+
+    #[test]
+    fn rp_014_usable_keys_are_kept_among_unusable_ones() {
+        let keys = json!([
+            rsa(256, &json!({"kid": "good", "use": "sig", "alg": "RS256", "key_ops": ["verify"]})),
+            rsa(256, &json!({"kid": "enc", "use": "enc", "alg": "RSA-OAEP"})),
+            rsa(256, &json!({"kid": "wrap", "key_ops": ["wrapKey"]})),
+            {"kty": "ML-DSA", "kid": "new"},
+            {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"},
+            {"kty": "RSA", "n": 12, "e": "AQAB"},
+            {"kty": "oct", "k": "c2VjcmV0"},
+            "no key at all",
+        ]);
+        assert_eq!(read(&keys), Ok(1));
+    }
+
+    #[test]
+    fn r_c_09_short_rsa_keys_bad_exponents_and_huge_sets_are_refused() {
+        assert_eq!(read(&json!([rsa(128, &json!({}))])), Err(KeysError::NoneUsable));
+        assert_eq!(read(&json!([rsa(1024, &json!({}))])), Err(KeysError::NoneUsable));
+        for exponent in ["AQ", "Ag", "AA", "", "AQAAAAAB"] {
+            assert_eq!(
+                read(&json!([rsa(256, &json!({"e": exponent}))])),
+                Err(KeysError::NoneUsable),
+                "{exponent}"
+            );
+        }
+        assert_eq!(read(&json!(vec![rsa(256, &json!({})); 65])), Err(KeysError::TooMany));
+    }
+
+    #[test]
+    fn rp_013_duplicate_names_give_several_candidates_of_the_right_kind_only() {
+        let body = json!({"keys": [
+            rsa(256, &json!({"kid": "k"})),
+            rsa(256, &json!({"kid": "k", "alg": "PS256"})),
+            rsa(256, &json!({"kid": "k", "alg": "RS256"})),
+            {"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([1; 32]), "kid": "k"},
+        ]});
+        let keys = Keys::read(body.to_string().as_bytes()).expect("usable");
+        let count = |kid, alg| keys.candidates(kid, &alg).len();
+        assert_eq!(count(Some("k"), CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256), 2);
+        assert_eq!(count(None, CoreJwsSigningAlgorithm::EdDsa), 1);
+        assert_eq!(count(Some("other"), CoreJwsSigningAlgorithm::EdDsa), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! Provider metadata (OpenID Connect Discovery §3, CIBA §4, RFC 8705 §5): what is read of it, and when it counts.
+//!
+//! Read by an own, lenient structure: a CIBA-only provider has no `authorization_endpoint`, and a member that is
+//! not used cannot make a document invalid. What is used is checked strictly, the issuer byte for byte.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::strict_json::{self, Object};
+
+/// The largest document that is read, in bytes.
+pub const MAX_SIZE: usize = 256 * 1024;
+
+/// What is used of a provider's metadata.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metadata {
+    /// Where its signing keys are.
+    pub jwks_uri: Url,
+    plain: Endpoints,
+    mtls: Endpoints,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Endpoints {
+    backchannel: Option<Url>,
+    token: Option<Url>,
+    userinfo: Option<Url>,
+}
+
+/// An endpoint that a registration calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Endpoint {
+    /// `backchannel_authentication_endpoint`.
+    Backchannel,
+    /// `token_endpoint`.
+    Token,
+    /// `userinfo_endpoint`.
+    Userinfo,
+}
+
+/// Why a document is not used.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum MetadataError {
+    /// No JSON object, or one with a member twice.
+    #[error("the document is no JSON object, or has a member twice")]
+    Malformed,
+    /// Another issuer than the configured one (Discovery §4.3).
+    #[error("the document's issuer is not the configured one, byte for byte")]
+    IssuerMismatch,
+    /// A member that CIBA needs is missing or of the wrong type.
+    #[error("{member} is missing or no URL")]
+    Missing {
+        /// Which one.
+        member: &'static str,
+    },
+    /// An endpoint that is not https.
+    #[error("{member} is not acceptable: https, without user information or fragment")]
+    Insecure {
+        /// Which one.
+        member: &'static str,
+    },
+    /// The provider does not offer poll mode.
+    #[error("backchannel_token_delivery_modes_supported does not name poll")]
+    NoPollMode,
+}
+
+impl Metadata {
+    /// Reads a document. `allow_http`: loopback may be plain http (development).
+    pub fn read(body: &[u8], issuer: &str, allow_http: bool) -> Result<Self, MetadataError> {
+        let members = strict_json::object(body).map_err(|_| MetadataError::Malformed)?;
+        if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
+            return Err(MetadataError::IssuerMismatch);
+        }
+        check_modes(&members)?;
+        let endpoint = |members: &Object, member| optional(members, member, allow_http);
+        let required = |member| endpoint(&members, member)?.ok_or(MetadataError::Missing { member });
+        let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object);
+        let alias = |member| aliases.map_or(Ok(None), |aliases| endpoint(aliases, member));
+        Ok(Self {
+            jwks_uri: required("jwks_uri")?,
+            plain: Endpoints {
+                backchannel: Some(required(BACKCHANNEL)?),
+                token: Some(required(TOKEN)?),
+                userinfo: endpoint(&members, USERINFO)?,
+            },
+            mtls: Endpoints {
+                backchannel: alias(BACKCHANNEL)?,
+                token: alias(TOKEN)?,
+                userinfo: alias(USERINFO)?,
+            },
+        })
+    }
+
+    /// Where an endpoint is: its alias where a client certificate is in use and there is one (RFC 8705 §5).
+    pub fn endpoint(&self, endpoint: Endpoint, with_certificate: bool) -> Option<&Url> {
+        let alias = with_certificate.then(|| self.mtls.get(endpoint)).flatten();
+        alias.or_else(|| self.plain.get(endpoint))
+    }
+
+    /// Every host and port that the document sends us to.
+    pub fn hosts(&self) -> BTreeSet<(String, u16)> {
+        [Some(&self.jwks_uri)]
+            .into_iter()
+            .chain(self.plain.all())
+            .chain(self.mtls.all())
+            .flatten()
+            .filter_map(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)))
+            .collect()
+    }
+}
+
+impl Endpoints {
+    fn get(&self, endpoint: Endpoint) -> Option<&Url> {
+        match endpoint {
+            Endpoint::Backchannel => self.backchannel.as_ref(),
+            Endpoint::Token => self.token.as_ref(),
+            Endpoint::Userinfo => self.userinfo.as_ref(),
+        }
+    }
+
+    fn all(&self) -> [Option<&Url>; 3] {
+        [self.backchannel.as_ref(), self.token.as_ref(), self.userinfo.as_ref()]
+    }
+}
+
+const BACKCHANNEL: &str = "backchannel_authentication_endpoint";
+const TOKEN: &str = "token_endpoint";
+const USERINFO: &str = "userinfo_endpoint";
+
+fn optional(members: &Object, member: &'static str, allow_http: bool) -> Result<Option<Url>, MetadataError> {
+    let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
+    let url =
+        value.as_str().and_then(|text| Url::parse(text).ok()).ok_or(MetadataError::Missing { member })?;
+    if is_acceptable(&url, allow_http) { Ok(Some(url)) } else { Err(MetadataError::Insecure { member }) }
+}
+
+/// Whether Relais may call this URL at all.
+pub fn is_acceptable(url: &Url, allow_http: bool) -> bool {
+    let scheme = match url.scheme() {
+        "https" => true,
+        "http" => allow_http && is_loopback(url),
+        _ => false,
+    };
+    scheme
+        && url.host().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn check_modes(members: &Object) -> Result<(), MetadataError> {
+    // Required by CIBA §4, but a provider that leaves it out may still poll.
+    let Some(modes) = members.get("backchannel_token_delivery_modes_supported").and_then(Value::as_array)
+    else {
+        return Ok(());
+    };
+    if modes.iter().any(|mode| mode == "poll") { Ok(()) } else { Err(MetadataError::NoPollMode) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ISSUER: &str = "https://op.example/auth/realms/x";
+
+    fn document() -> Value {
+        json!({
+            "issuer": ISSUER,
+            "jwks_uri": "https://op.example/certs",
+            "token_endpoint": "https://op.example/token",
+            "backchannel_authentication_endpoint": "https://op.example/ciba",
+            "backchannel_token_delivery_modes_supported": ["poll", "ping"],
+        })
+    }
+
+    fn read(document: &Value) -> Result<Metadata, MetadataError> {
+        Metadata::read(document.to_string().as_bytes(), ISSUER, false)
+    }
+
+    #[test]
+    fn rp_002_the_issuer_is_compared_byte_for_byte() {
+        for wrong in
+            [json!("https://op.example/auth/realms/x/"), json!("https://OP.example/auth/realms/x"), json!(1)]
+        {
+            let mut document = document();
+            document["issuer"] = wrong;
+            assert_eq!(read(&document), Err(MetadataError::IssuerMismatch));
+        }
+    }
+
+    #[test]
+    fn rp_003_a_ciba_only_document_with_unknown_members_is_accepted() {
+        let mut document = document();
+        document["acr_values_supported"] = json!(["0", "0"]);
+        document["something"] = json!({"new": [1, 2]});
+        let metadata = read(&document).expect("valid");
+        assert_eq!(metadata.endpoint(Endpoint::Userinfo, true), None);
+    }
+
+    #[test]
+    fn rp_005_a_provider_without_poll_mode_is_not_usable() {
+        let mut document = document();
+        document["backchannel_token_delivery_modes_supported"] = json!(["push"]);
+        assert_eq!(read(&document), Err(MetadataError::NoPollMode));
+    }
+
+    #[test]
+    fn rp_006_aliases_count_only_where_a_certificate_is_in_use() {
+        let mut document = document();
+        document["mtls_endpoint_aliases"] = json!({"token_endpoint": "https://mtls.op.example/token"});
+        let metadata = read(&document).expect("valid");
+        let at = |endpoint, mtls| metadata.endpoint(endpoint, mtls).map(Url::as_str);
+        assert_eq!(at(Endpoint::Token, true), Some("https://mtls.op.example/token"));
+        assert_eq!(at(Endpoint::Token, false), Some("https://op.example/token"));
+        assert_eq!(at(Endpoint::Backchannel, true), Some("https://op.example/ciba"));
+    }
+
+    #[test]
+    fn rp_007_http_user_information_and_odd_schemes_are_refused() {
+        for bad in [
+            "http://op.example/token",
+            "https://a:b@op.example/token",
+            "file:///token",
+            "https://op.example/t#f",
+        ] {
+            let mut document = document();
+            document["token_endpoint"] = json!(bad);
+            assert_eq!(read(&document), Err(MetadataError::Insecure { member: "token_endpoint" }), "{bad}");
+        }
+        let mut loopback = document();
+        loopback["token_endpoint"] = json!("http://127.0.0.1:1/token");
+        assert!(read(&loopback).is_err());
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_ok());
+        loopback["token_endpoint"] = json!("http://op.example/token");
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_err());
+    }
+
+    #[test]
+    fn a_member_that_stands_there_twice_is_refused() {
+        let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"{ISSUER}"}}"#);
+        assert_eq!(Metadata::read(twice.as_bytes(), ISSUER, false), Err(MetadataError::Malformed));
+    }
+}

@@ -1,0 +1,145 @@
+//! JSON as it is taken from a provider: bounded in depth, without duplicate members.
+//!
+//! A duplicate member is read differently by different parsers, so it is refused rather than resolved (R-C-08).
+//! The size is bounded where the answer is received.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How deep arrays and objects may nest.
+pub const MAX_DEPTH: u8 = 32;
+
+/// The members of a JSON object.
+pub type Object = Map<String, Value>;
+
+/// Why bytes were not taken. Says nothing of their content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StrictJsonError {
+    /// No JSON, nested too deeply, a member twice, or something after the value.
+    #[error("no well-formed JSON, nested too deeply, or a member twice")]
+    Malformed,
+    /// JSON, but no object.
+    #[error("not a JSON object")]
+    NotAnObject,
+}
+
+/// Reads exactly one JSON object.
+pub fn object(bytes: &[u8]) -> Result<Object, StrictJsonError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value =
+        Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Malformed)?;
+    deserializer.end().map_err(|_| StrictJsonError::Malformed)?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(StrictJsonError::NotAnObject),
+    }
+}
+
+/// A text member; empty counts as absent.
+pub fn text<'a>(members: &'a Object, name: &str) -> Option<&'a str> {
+    members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+struct Strict {
+    depth: u8,
+}
+
+impl Strict {
+    fn deeper<E: Error>(&self) -> Result<Self, E> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
+        Ok(Self { depth })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(self.deeper()?)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(self.deeper()?)?;
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands there twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_c_08_a_member_that_stands_there_twice_is_refused_at_any_depth() {
+        assert_eq!(object(br#"{"a":1,"a":2}"#), Err(StrictJsonError::Malformed));
+        assert_eq!(object(br#"{"a":[{"b":1,"b":1}]}"#), Err(StrictJsonError::Malformed));
+        assert!(object(br#"{"a":{"b":1},"b":2}"#).is_ok());
+    }
+
+    #[test]
+    fn r_c_08_depth_is_bounded() {
+        let nested = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(object(nested(31).as_bytes()).is_ok());
+        assert_eq!(object(nested(33).as_bytes()), Err(StrictJsonError::Malformed));
+        assert_eq!(object(nested(100_000).as_bytes()), Err(StrictJsonError::Malformed));
+    }
+
+    #[test]
+    fn only_one_whole_object_is_taken() {
+        assert_eq!(object(b"[]"), Err(StrictJsonError::NotAnObject));
+        for bad in [&b""[..], b"{", b"{}x", b"<html>", b"\xff{}", br#"{"a":1e999}"#] {
+            assert_eq!(object(bad), Err(StrictJsonError::Malformed));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use serde_json::json;
+
+use crate::domain::profile::ProfileName;
+
+use super::*;
+
+fn object(value: &Value) -> Object {
+    value.as_object().cloned().expect("an object")
+}
+
+fn id_token() -> Object {
+    object(&json!({
+        "iss": "https://op.example", "sub": "1b4e28ba", "SubjectNameID": "899700000001",
+        "preferred_username": "899700000001", "given_name": "Ada", "family_name": "", "acr": "eidas1",
+        "amr": ["pwd", "mfa"], "auth_time": 1_795_312_800, "authMode": "CARD", "session_state": "s-1",
+    }))
+}
+
+fn userinfo(exercices: &Value) -> Object {
+    object(&json!({
+        "sub": "1b4e28ba", "SubjectNameID": "899700000001", "given_name": "Ada", "family_name": "MARTIN",
+        "SubjectRole": ["10^1.2.250.1.213.1.1.5.5"],
+        "SubjectRefPro": {"codeCivilite": "MME", "exercices": exercices},
+    }))
+}
+
+fn read(exercices: &Value) -> GrantClaims {
+    let psc = ProfileName::Psc.profile();
+    with_userinfo(&from_id_token(&id_token(), psc, vec!["openid".to_owned()]), &userinfo(exercices), psc)
+}
+
+fn two_sites() -> Value {
+    json!([
+        {"codeProfession": "10", "codeSavoirFaire": "SM26", "activities": [
+            {"codeModeExercice": "L", "raisonSocialeSite": "CABINET DU PORT", "numeroSiretSite": "12345678900011",
+             "codePostal": "29200", "telephone": "0200000000"},
+            {"codeModeExercice": "S", "raisonSocialeSite": "", "enseigneCommercialeSite": "CLINIQUE",
+             "numeroFinessSite": 290_000_017, "codeRole": "8"},
+        ]},
+        {"codeProfession": "60^1.2.250.1.213.1.1.5.5", "activities": []},
+    ])
+}
+
+#[test]
+fn an_id_token_gives_an_incomplete_subject() {
+    let claims = from_id_token(&id_token(), ProfileName::Psc.profile(), vec!["openid".to_owned()]);
+    let subject = &claims.subject;
+    assert!(!subject.complete);
+    assert_eq!(subject.national_id.as_deref(), Some("899700000001"));
+    assert_eq!(subject.national_id_kind, Some(NationalIdKind::Rpps));
+    assert_eq!(subject.family_name, None, "an empty text is absent");
+    assert_eq!(subject.name.as_deref(), Some("Ada"));
+    assert_eq!(claims.authenticated_by.as_deref(), Some("CARD"));
+    assert_eq!(claims.sid.as_deref(), Some("s-1"));
+    assert_eq!(claims.amr, ["pwd", "mfa"]);
+    assert_eq!(claims.auth_time, Some(Timestamp::from_secs(1_795_312_800)));
+}
+
+#[test]
+fn one_situation_per_exercice_and_activity() {
+    let claims = read(&two_sites());
+    let subject = &claims.subject;
+    assert!(subject.complete);
+    assert_eq!(subject.name.as_deref(), Some("Ada MARTIN"));
+    let [port, clinic, nurse] = subject.exercices.as_slice() else { panic!("three situations") };
+    assert_eq!(port.profession.label.as_deref(), Some("Médecin"));
+    assert_eq!(port.savoir_faire.as_ref().map(|code| code.code.as_str()), Some("SM26"));
+    assert_eq!(port.mode.as_ref().and_then(|mode| mode.label.as_deref()), Some("Libéral"));
+    let site = clinic.site.as_ref().expect("a site");
+    assert_eq!(site.name.as_deref(), Some("CLINIQUE"));
+    assert_eq!(site.finess.as_deref(), Some("290000017"));
+    assert_eq!(nurse.profession.code, "60^1.2.250.1.213.1.1.5.5");
+    assert_eq!(nurse.profession.label.as_deref(), Some("Infirmier"));
+    assert!(nurse.site.is_none());
+}
+
+#[test]
+fn ids_depend_on_the_situation_and_on_nothing_else() {
+    let ids = |exercices: &Value| -> Vec<String> {
+        read(exercices).subject.exercices.into_iter().map(|exercice| exercice.id).collect()
+    };
+    let first = ids(&two_sites());
+    assert!(first.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    let mut reordered = two_sites();
+    reordered.as_array_mut().expect("an array").reverse();
+    reordered[1]["activities"][0]["telephone"] = json!("0299999999");
+    reordered[1]["activities"][0]["new"] = json!({"x": 1});
+    let mut again = ids(&reordered);
+    let mut sorted = first.clone();
+    again.sort();
+    sorted.sort();
+    assert_eq!(again, sorted);
+    let mut moved = two_sites();
+    moved[0]["activities"][0]["numeroSiretSite"] = json!("98765432100011");
+    assert_ne!(ids(&moved)[0], first[0]);
+}
+
+#[test]
+fn a_situation_that_stands_there_twice_is_one() {
+    let twice = json!([{"codeProfession": "10"}, {"codeProfession": "10"}]);
+    assert_eq!(read(&twice).subject.exercices.len(), 1);
+}
+
+#[test]
+fn nothing_that_a_provider_writes_makes_it_fail() {
+    for odd in [
+        json!(null),
+        json!("x"),
+        json!({}),
+        json!([1, null, "x", []]),
+        json!([{"activities": {"a": 1}}, {"codeProfession": ["10"], "activities": [1, {"codePostal": null}]}]),
+    ] {
+        let claims = read(&odd);
+        assert!(claims.subject.complete);
+        assert_eq!(claims.subject.national_id.as_deref(), Some("899700000001"));
+    }
+    let odd = object(
+        &json!({"sub": 1, "given_name": {"x": 1}, "groups": {"a": 1}, "amr": "mfa", "SubjectRefPro": []}),
+    );
+    let claims = from_id_token(&odd, ProfileName::Psc.profile(), Vec::new());
+    assert_eq!(claims.amr, ["mfa"]);
+    assert_eq!(claims.subject.given_name, None);
+}
+
+#[test]
+fn what_userinfo_leaves_out_stays_as_the_id_token_said_it() {
+    let psc = ProfileName::Psc.profile();
+    let known = from_id_token(&id_token(), psc, Vec::new());
+    let claims = with_userinfo(&known, &object(&json!({"sub": "1b4e28ba"})), psc);
+    assert_eq!(claims.subject.national_id, known.subject.national_id);
+    assert_eq!(claims.subject.given_name.as_deref(), Some("Ada"));
+    assert_eq!(claims.authenticated_by, known.authenticated_by);
+}
+
+#[test]
+fn the_standard_rule_reads_standard_claims_only() {
+    let claims = object(&json!({
+        "iss": "https://op.example", "sub": "s", "name": "Grace Hopper", "preferred_username": "grace",
+        "groups": ["staff", 1, ""], "SubjectRefPro": {"exercices": [{"codeProfession": "10"}]},
+    }));
+    let subject = from_id_token(&claims, ProfileName::Keycloak.profile(), Vec::new()).subject;
+    assert_eq!(subject.name.as_deref(), Some("Grace Hopper"));
+    assert_eq!(subject.national_id, None);
+    assert_eq!(subject.groups, ["staff"]);
+    assert!(subject.exercices.is_empty());
+}

@@ -1,0 +1,182 @@
+//! The token request of a pending login (CIBA §10.1, §11): one poll, and what its answer means.
+//!
+//! A token answer is given once: whatever can be tolerated without weakening what it proves is tolerated, since a
+//! second attempt would find nothing.
+
+mod answer;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::domain::grant::Tokens;
+use crate::domain::login::{EndStatus, LoginReason};
+use crate::domain::time::Timestamp;
+use crate::engine::ports::{Approved, PollAnswer, PollRequest};
+use crate::net::outbound::{OutboundError, OutboundResponse, UnknownCause};
+
+use super::backchannel::Sender;
+use super::call::{Call, Channel};
+use super::client_auth::Form;
+use super::id_token::{NO_SIGNING_KEY, NotVerified, Received, Refusal, Terms};
+use super::metadata::{Endpoint, Metadata};
+use super::oauth_error::OAuthError;
+use super::retry_after;
+use super::settings::IdTokenAlg;
+use super::strict_json::Object;
+use super::subject;
+
+use answer::TokenAnswer;
+
+const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
+
+/// Sends one token request and judges the answer.
+pub async fn poll(
+    sender: &Sender<'_>,
+    metadata: &Metadata,
+    algs: &[IdTokenAlg],
+    request: &PollRequest,
+) -> PollAnswer {
+    let channel = &sender.channel;
+    let profile = channel.upstream.profile();
+    let Some(url) = metadata.endpoint(Endpoint::Token, channel.with_certificate) else {
+        return UNREACHABLE;
+    };
+    let (headers, body) = form(sender, request).finish();
+    let call = Call {
+        endpoint: "token",
+        url: url.clone(),
+        headers,
+        form: Some(body),
+        timeout: profile.poll_timeout,
+        max_body: answer::MAX_SIZE,
+    };
+    let sent = channel.send(call).await;
+    let now = channel.upstream.clock().now();
+    match sent {
+        // Asking again would bring the same, or `invalid_grant`.
+        Err(OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge }) => {
+            failed(LoginReason::ProviderInvalidAnswer)
+        }
+        Err(_) => UNREACHABLE,
+        Ok(answer) if answer.status.is_success() => {
+            let terms = Terms {
+                issuer: channel.upstream.issuer(),
+                client_id: &sender.registration.client_id,
+                algs,
+                profile,
+                expectation: &request.expectation,
+                auth_req_id: &request.auth_req_id,
+                now,
+            };
+            success(channel, &terms, &answer).await
+        }
+        Ok(answer) => {
+            let error = OAuthError::read(&answer.body);
+            let verdict = judge(answer.status, error.as_ref(), &answer.headers, now);
+            let is_expected = !matches!(
+                verdict,
+                PollAnswer::Unreachable { .. } | PollAnswer::Ended { status: EndStatus::Failed, .. }
+            );
+            channel.log_error_answer("token", answer.status, error.as_ref(), is_expected);
+            verdict
+        }
+    }
+}
+
+fn form(sender: &Sender<'_>, request: &PollRequest) -> Form {
+    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
+    form.add("grant_type", GRANT_TYPE);
+    form.add("auth_req_id", request.auth_req_id.expose());
+    form
+}
+
+/// Nothing came back: poll on until the deadline.
+pub const UNREACHABLE: PollAnswer = PollAnswer::Unreachable { retry_after: None };
+
+const fn failed(reason: LoginReason) -> PollAnswer {
+    PollAnswer::Ended { status: EndStatus::Failed, reason }
+}
+
+/// What an answer without success means. A code that CIBA gives a meaning to decides, whatever the status; where
+/// there is none, the status does.
+fn judge(status: StatusCode, error: Option<&OAuthError>, headers: &HeaderMap, now: Timestamp) -> PollAnswer {
+    let retry_after = retry_after::of(headers, now);
+    let unreachable = PollAnswer::Unreachable { retry_after };
+    match error.map(|error| error.code.as_str()) {
+        Some("authorization_pending") => PollAnswer::Pending { retry_after },
+        Some("slow_down") => PollAnswer::SlowDown { retry_after },
+        Some("access_denied") => {
+            PollAnswer::Ended { status: EndStatus::Denied, reason: LoginReason::UserDenied }
+        }
+        Some("expired_token") => {
+            PollAnswer::Ended { status: EndStatus::Expired, reason: LoginReason::Expired }
+        }
+        Some("invalid_grant") => failed(LoginReason::AnswerLost),
+        Some("invalid_client" | "unauthorized_client") => failed(LoginReason::ProviderRejectedClient),
+        // RFC 9110 §15.5.9: the server gave up waiting for the request, so nothing has been decided.
+        _ if status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT
+            || status.is_server_error() =>
+        {
+            unreachable
+        }
+        Some(_) => failed(LoginReason::ProviderRefused),
+        // By HTTP's own rules the credentials were not accepted (RFC 9110 §15.5.2).
+        None if status == StatusCode::UNAUTHORIZED => failed(LoginReason::ProviderRejectedClient),
+        // A redirect, or a refusal that is not the token endpoint's: no answer that the protocol knows.
+        None => failed(LoginReason::ProviderInvalidAnswer),
+    }
+}
+
+async fn success(channel: &Channel<'_>, terms: &Terms<'_>, answer: &OutboundResponse) -> PollAnswer {
+    let answer = match TokenAnswer::read(&answer.body) {
+        Ok(answer) => answer,
+        Err(rule) => {
+            channel.log_invalid_answer("token", rule);
+            return failed(LoginReason::ProviderInvalidAnswer);
+        }
+    };
+    let claims = match validate(channel, terms, &answer).await {
+        Ok(claims) => claims,
+        Err(refusal) => {
+            tracing::warn!(
+                provider = %channel.upstream.name(),
+                registration = %channel.registration,
+                rule = refusal.rule,
+                reason = refusal.reason.as_str(),
+                "the ID token is refused"
+            );
+            return failed(refusal.reason);
+        }
+    };
+    let scope = answer.scope.unwrap_or_else(|| terms.expectation.scope.clone());
+    PollAnswer::Approved(Box::new(Approved {
+        claims: subject::from_id_token(&claims, terms.profile, scope),
+        tokens: Tokens {
+            access_token: answer.access_token,
+            access_expires_at: answer.expires_in.map(|life| terms.now + life),
+            refresh_token: answer.refresh_token,
+            refresh_expires_at: answer.refresh_expires_in.map(|life| terms.now + life),
+            id_token: answer.id_token,
+        },
+    }))
+}
+
+/// Validates the ID token, with newer keys where it names one that is not known.
+async fn validate(channel: &Channel<'_>, terms: &Terms<'_>, answer: &TokenAnswer) -> Result<Object, Refusal> {
+    let received = Received::read(answer.id_token.expose(), terms)?;
+    let keys = channel.upstream.keys(channel).await.ok_or(NO_SIGNING_KEY)?;
+    match received.verify(&keys, &answer.access_token, terms) {
+        Ok(claims) => return Ok(claims.clone()),
+        Err(NotVerified::Refused(refusal)) => return Err(refusal),
+        Err(NotVerified::UnknownKey) => {}
+    }
+    let newer = channel.upstream.newer_keys(channel, &keys).await.ok_or(NO_SIGNING_KEY)?;
+    match received.verify(&newer, &answer.access_token, terms) {
+        Ok(claims) => Ok(claims.clone()),
+        Err(NotVerified::Refused(refusal)) => Err(refusal),
+        Err(NotVerified::UnknownKey) => Err(NO_SIGNING_KEY),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Userinfo (OpenID Connect Core §5.3): read with the grant's own token and certificate, kept whole.
+//!
+//! It belongs to the person of the ID token or it is discarded. Nothing that goes wrong here fails a login.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+use crate::domain::grant::GrantClaims;
+use crate::domain::secret::Secret;
+use crate::engine::ports::{Userinfo, UserinfoUnavailable};
+
+use super::call::{Call, Channel};
+use super::jwt::{self, JwtError, Unverified};
+use super::metadata::{Endpoint, Metadata};
+use super::settings::IdTokenAlg;
+use super::strict_json::{self, Object};
+use super::subject;
+
+/// The largest answer, in bytes.
+const MAX_SIZE: usize = 256 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What userinfo is judged by.
+pub struct Reader<'a> {
+    /// The way to the provider.
+    pub channel: Channel<'a>,
+    /// Our `client_id`: the audience of a signed answer.
+    pub client_id: &'a str,
+    /// The pinned algorithms.
+    pub algs: &'a [IdTokenAlg],
+}
+
+/// Reads userinfo once.
+pub async fn read(
+    reader: &Reader<'_>,
+    metadata: &Metadata,
+    access_token: &Secret,
+    claims: &GrantClaims,
+) -> Result<Userinfo, UserinfoUnavailable> {
+    let channel = &reader.channel;
+    let url = metadata.endpoint(Endpoint::Userinfo, channel.with_certificate).ok_or(UserinfoUnavailable)?;
+    let call = Call {
+        endpoint: "userinfo",
+        url: url.clone(),
+        headers: headers(access_token).ok_or(UserinfoUnavailable)?,
+        form: None,
+        timeout: TIMEOUT,
+        max_body: MAX_SIZE,
+    };
+    let answer = channel.send(call).await.map_err(|_| UserinfoUnavailable)?;
+    if answer.status != StatusCode::OK {
+        channel.log_error_answer("userinfo", answer.status, None, false);
+        return Err(UserinfoUnavailable);
+    }
+    let document =
+        if is_jwt(&answer.headers) { signed(reader, &answer.body).await } else { plain(answer.body) };
+    let accepted = document.and_then(|document| {
+        belongs_to(&document.members, claims, channel)?;
+        Ok(document)
+    });
+    match accepted {
+        Ok(Document { members, text }) => Ok(Userinfo {
+            claims: subject::with_userinfo(claims, &members, channel.upstream.profile()),
+            document: Secret::new(text),
+        }),
+        Err(rule) => {
+            channel.log_invalid_answer("userinfo", rule);
+            Err(UserinfoUnavailable)
+        }
+    }
+}
+
+/// The claims, and the JSON that they were read from.
+struct Document {
+    members: Object,
+    text: String,
+}
+
+fn headers(access_token: &Secret) -> Option<HeaderMap> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access_token.expose())).ok()?;
+    bearer.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, bearer);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, application/jwt"));
+    Some(headers)
+}
+
+fn is_jwt(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/jwt"))
+}
+
+fn plain(body: Vec<u8>) -> Result<Document, &'static str> {
+    let members = strict_json::object(&body).map_err(|_| "no JSON object")?;
+    let text = String::from_utf8(body).map_err(|_| "no JSON object")?;
+    Ok(Document { members, text })
+}
+
+/// Signed like an ID token, by the same keys, for us (OpenID Connect Core §5.3.2).
+async fn signed(reader: &Reader<'_>, body: &[u8]) -> Result<Document, &'static str> {
+    let channel = &reader.channel;
+    let text = std::str::from_utf8(body).map_err(|_| "form")?.trim();
+    let token = Unverified::read(text, &jwt::USERINFO, reader.algs).map_err(jwt::rule)?;
+    let keys = channel.upstream.keys(channel).await.ok_or("signing_key")?;
+    match token.verify(&keys) {
+        Err(JwtError::NoKey) => {
+            let newer = channel.upstream.newer_keys(channel, &keys).await.ok_or("signing_key")?;
+            token.verify(&newer)
+        }
+        verdict => verdict,
+    }
+    .map_err(jwt::rule)?;
+    if strict_json::text(&token.payload, "iss") != Some(channel.upstream.issuer()) {
+        return Err("iss");
+    }
+    let for_us = match token.payload.get("aud") {
+        Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(reader.client_id)),
+        other => other.and_then(Value::as_str) == Some(reader.client_id),
+    };
+    if !for_us {
+        return Err("aud");
+    }
+    let text = std::str::from_utf8(token.payload_bytes()).map_err(|_| "form")?.to_owned();
+    Ok(Document { members: token.payload, text })
+}
+
+/// The same `sub` as the ID token's (R-C-07) and, where both name one, the same national identifier.
+fn belongs_to(userinfo: &Object, claims: &GrantClaims, channel: &Channel<'_>) -> Result<(), &'static str> {
+    if strict_json::text(userinfo, "sub") != Some(claims.subject.sub.as_str()) {
+        return Err("sub");
+    }
+    let told = subject::national_id(userinfo, channel.upstream.profile());
+    match (told, claims.subject.national_id.as_deref()) {
+        (Some(told), Some(known)) if told != known => Err("national_id"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Who calls: `tls_client_auth` (RFC 8705 §2.1: `client_id` in the body, certificate on the connection, no secret)
+//! or `client_secret_basic` (RFC 6749 §2.3.1), one of them.
+
+use aws_lc_rs::constant_time;
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
+use url::form_urlencoded;
+
+use super::Simulator;
+use super::endpoints::form::Form;
+use super::exchange::Call;
+use super::personality::Refusal;
+use crate::crypto::x509::Certificate;
+use crate::net::listener::PeerCertificate;
+
+/// Checks that the caller is the one client that exists.
+pub(super) fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
+    let refusals = &simulator.inner.traits.refusals;
+    let client_id = form.get("client_id");
+    let secret_in_body = form.get("client_secret");
+    let assertion = form.get("client_assertion");
+    if call.headers.contains_key(header::AUTHORIZATION) {
+        if client_id.is_some() || secret_in_body.is_some() || assertion.is_some() {
+            return Err(&refusals.two_client_credentials);
+        }
+        let (name, secret) = basic(&call.headers).ok_or(&refusals.unknown_client)?;
+        return if name != simulator.inner.client_id {
+            Err(&refusals.unknown_client)
+        } else if same(&secret, simulator.inner.client_secret.expose()) {
+            Ok(())
+        } else {
+            Err(&refusals.wrong_credentials)
+        };
+    }
+    if client_id != Some(simulator.inner.client_id.as_str()) {
+        return Err(&refusals.unknown_client);
+    }
+    if secret_in_body.is_some() || assertion.is_some() {
+        return Err(&refusals.wrong_credentials);
+    }
+    if call.certificate.as_deref().is_some_and(|certificate| names(certificate, &simulator.inner.client_id)) {
+        Ok(())
+    } else {
+        Err(&refusals.wrong_credentials)
+    }
+}
+
+/// Whether a certificate that our authority has signed has this name as its only CN.
+fn names(certificate: &PeerCertificate, client_id: &str) -> bool {
+    let parsed = Certificate::parse(&CertificateDer::from(certificate.der.as_slice()));
+    certificate.chained && parsed.is_ok_and(|parsed| parsed.common_names() == [client_id])
+}
+
+/// Name and secret of a `Basic` header, both form-decoded.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (name, secret) = pair.split_once(':')?;
+    Some((form_decoded(name), form_decoded(secret)))
+}
+
+fn form_decoded(text: &str) -> String {
+    // `parse` splits at `&` and `=`, which an encoded text does not hold; a raw one may, so they are encoded first.
+    let one_key = text.replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(one_key.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
+}
+
+/// Compares in a time that does not tell where the texts differ.
+fn same(given: &str, expected: &str) -> bool {
+    constant_time::verify_slices_are_equal(given.as_bytes(), expected.as_bytes()).is_ok()
+}

@@ -1,0 +1,64 @@
+//! The provider's endpoints, below the issuer's path.
+
+mod backchannel;
+pub(super) mod form;
+mod metadata;
+mod token;
+mod userinfo;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, on, post};
+
+use super::Simulator;
+use super::exchange::{Process, Reply, serve};
+use super::faults::Endpoint;
+
+/// The router over the personality's paths.
+pub(super) fn router(simulator: &Simulator) -> Router {
+    let inner = &simulator.inner;
+    let paths = &inner.traits.paths;
+    let at = |path: &str| format!("{}{path}", inner.path);
+    let mut router = Router::new()
+        .route(&at(paths.jwks), get(endpoint(Endpoint::Jwks, metadata::jwks)))
+        .route(&at(paths.backchannel), post(endpoint(Endpoint::Backchannel, backchannel::answer)))
+        .route(&at(paths.token), post(endpoint(Endpoint::Token, token::answer)))
+        .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));
+    for document in inner.traits.metadata_documents {
+        let path = at(&format!("/.well-known/{document}"));
+        router = router.route(&path, get(endpoint(Endpoint::Metadata, metadata::document)));
+    }
+    router
+        .method_not_allowed_fallback(|| async { plain_error(StatusCode::METHOD_NOT_ALLOWED) })
+        .fallback(|| async { plain_error(StatusCode::NOT_FOUND) })
+        .with_state(simulator.clone())
+}
+
+/// OIDC Core §5.3.1: userinfo answers GET and POST alike.
+fn read_or_posted<H, T>(handler: H) -> MethodRouter<Simulator>
+where
+    H: axum::handler::Handler<T, Simulator>,
+    T: 'static,
+{
+    use axum::routing::MethodFilter;
+    on(MethodFilter::GET.or(MethodFilter::POST), handler)
+}
+
+fn endpoint(
+    name: Endpoint,
+    process: Process,
+) -> impl Fn(State<Simulator>, Request) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>>
++ Clone
++ Send
++ Sync
++ 'static {
+    move |State(simulator), request| Box::pin(serve(simulator, name, process, request))
+}
+
+fn plain_error(status: StatusCode) -> Response {
+    let reply = Reply::http_error(status, "");
+    let body = axum::body::Body::from(reply.body.clone());
+    reply.with_body(body).into_response()
+}

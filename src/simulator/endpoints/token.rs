@@ -1,0 +1,60 @@
+//! The token endpoint (CIBA §10.1): form, client, then the order of checks of [`super::super::requests`].
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::super::Simulator;
+use super::super::client_auth::authenticate;
+use super::super::exchange::{Call, Reply};
+use super::super::requests::Poll;
+use super::super::tokens;
+use super::form::{Duplicated, Form, first, is_form};
+
+const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
+/// `POST …/token`.
+pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
+    if !is_form(&call.headers) {
+        return Reply::http_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "http_415");
+    }
+    checked(simulator, call).unstored()
+}
+
+fn checked(simulator: &Simulator, call: &Call) -> Reply {
+    let refusals = &simulator.inner.traits.refusals;
+    match first(&call.body, "grant_type").as_deref() {
+        None | Some("") => return Reply::refusal(&refusals.missing_grant_type),
+        Some(CIBA_GRANT) => {}
+        Some(_) => return Reply::refusal(&refusals.unsupported_grant),
+    }
+    let form = match Form::parse(&call.body) {
+        Ok(form) => form,
+        Err(Duplicated) => return Reply::refusal(&refusals.duplicated_parameter),
+    };
+    if let Err(refusal) = authenticate(simulator, call, &form) {
+        return Reply::refusal(refusal);
+    }
+    let Some(id) = form.get("auth_req_id") else { return Reply::refusal(&refusals.missing_request_id) };
+    if !tokens::is_auth_req_id(simulator, id) {
+        return Reply::refusal(&refusals.garbage_request_id);
+    }
+    redeem(simulator, call, id)
+}
+
+fn redeem(simulator: &Simulator, call: &Call, id: &str) -> Reply {
+    let traits = simulator.inner.traits;
+    let refusals = &traits.refusals;
+    let now = simulator.inner.clock.monotonic();
+    let poll = simulator.state().requests.poll(id, now, Duration::from_secs(traits.expired_kept));
+    match poll {
+        Poll::Unknown => Reply::refusal(&refusals.unknown_request_id),
+        Poll::Expired => Reply::refusal(&refusals.expired),
+        Poll::TooEarly => Reply::refusal(&refusals.slow_down),
+        Poll::Denied => Reply::refusal(&refusals.denied),
+        Poll::Pending => Reply::refusal(&refusals.pending),
+        Poll::Redeemed(redeemed) => {
+            Reply::ok(&tokens::issue(simulator, &redeemed, call.certificate.as_deref()))
+        }
+    }
+}

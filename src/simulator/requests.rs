@@ -1,0 +1,299 @@
+//! The authentication requests, and the order of checks at the token endpoint.
+//!
+//! A request is `pending` until somebody decides or its life ends; what was decided is decided; an approved one is
+//! redeemed once. A poll looks, in this order, at: known and not redeemed, expired, too early, denied, pending.
+//! "Too early" is Keycloak's polling key: it lives for one interval from the last *accepted* poll, is never
+//! lengthened, and a poll that came too early does not set it anew.
+//!
+//! Memory is bounded: what has ended is dropped ten minutes later, sooner where more than [`MOST_REQUESTS`] are
+//! kept.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::people::Person;
+use super::settings::{Auto, Decision};
+use crate::domain::clock::Monotonic;
+use crate::domain::time::Timestamp;
+
+const KEPT_AFTER_END: Duration = Duration::from_secs(600);
+const MOST_REQUESTS: usize = 10_000;
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+
+/// What a request asks for.
+pub(super) struct Asked {
+    pub login_hint: String,
+    pub person: Person,
+    pub scope: String,
+    pub binding_message: Option<String>,
+    /// Position in the personality's channels.
+    pub channel: usize,
+    pub interval: Duration,
+    pub life: Duration,
+    pub auto: Option<Auto>,
+}
+
+/// What an approval says about who and how; absent members are those of the request.
+#[derive(Default, Clone)]
+pub(super) struct Approval {
+    pub person: Option<Person>,
+    pub acr: Option<String>,
+    pub amr: Option<Vec<String>>,
+}
+
+enum Fate {
+    Pending,
+    Approved(Approval),
+    Denied,
+    Redeemed,
+}
+
+/// One authentication request.
+pub(super) struct Request {
+    pub auth_req_id: String,
+    pub asked: Asked,
+    pub created_at: Timestamp,
+    pub polls: u64,
+    created: Monotonic,
+    fate: Fate,
+    /// When somebody decided, or the tokens were given out.
+    settled: Option<Monotonic>,
+    last_arrival: Option<Monotonic>,
+    in_flight: u32,
+    /// Polls before this are too early.
+    poll_allowed_from: Option<Monotonic>,
+}
+
+/// The states of `GET /_sim/requests`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
+    Redeemed,
+}
+
+/// What a poll meets.
+pub(super) enum Poll {
+    Unknown,
+    Expired,
+    TooEarly,
+    Denied,
+    Pending,
+    Redeemed(Box<Redeemed>),
+}
+
+/// What an approved request was about.
+pub(super) struct Redeemed {
+    pub person: Person,
+    pub scope: String,
+    pub channel: usize,
+    pub acr: Option<String>,
+    pub amr: Option<Vec<String>>,
+}
+
+/// How a poll arrived, beside its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Arrival {
+    pub number: u64,
+    pub early: bool,
+    pub overlapping: bool,
+}
+
+/// Why a decision was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NotDecided {
+    Unknown,
+    Decided,
+}
+
+impl Request {
+    fn expires(&self) -> Monotonic {
+        self.created + self.asked.life
+    }
+
+    pub(super) fn status(&self, now: Monotonic) -> Status {
+        match self.fate {
+            Fate::Redeemed => Status::Redeemed,
+            Fate::Denied => Status::Denied,
+            Fate::Pending | Fate::Approved(_) if now >= self.expires() => Status::Expired,
+            Fate::Approved(_) => Status::Approved,
+            Fate::Pending => Status::Pending,
+        }
+    }
+
+    /// Takes the decision that is due by itself, if one is.
+    fn decide_by_itself(&mut self, now: Monotonic) {
+        let Some(auto) = self.asked.auto else { return };
+        let at = self.created + Duration::from_millis(auto.after_ms);
+        if matches!(self.fate, Fate::Pending) && now >= at && at < self.expires() {
+            self.fate = match auto.decision {
+                Decision::Approve => Fate::Approved(Approval::default()),
+                Decision::Deny => Fate::Denied,
+            };
+            self.settled = Some(at);
+        }
+    }
+
+    /// When nothing more can happen to it.
+    fn ended(&self, now: Monotonic) -> Option<Monotonic> {
+        match self.status(now) {
+            Status::Pending | Status::Approved => None,
+            Status::Expired => Some(self.expires()),
+            Status::Denied | Status::Redeemed => self.settled,
+        }
+    }
+}
+
+/// All requests that are remembered, oldest first.
+#[derive(Default)]
+pub(super) struct Requests {
+    next: u64,
+    by_number: BTreeMap<u64, Request>,
+    numbers: HashMap<String, u64>,
+    swept: Monotonic,
+}
+
+impl Requests {
+    /// Remembers a new request; `false` where too many are under way.
+    pub(super) fn ring(&mut self, id: String, asked: Asked, now: Monotonic, created_at: Timestamp) -> bool {
+        self.sweep(now);
+        if self.by_number.len() >= MOST_REQUESTS && !self.drop_oldest_ended(now) {
+            return false;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.numbers.insert(id.clone(), number);
+        let request = Request {
+            auth_req_id: id,
+            asked,
+            created_at,
+            polls: 0,
+            created: now,
+            fate: Fate::Pending,
+            settled: None,
+            last_arrival: None,
+            in_flight: 0,
+            poll_allowed_from: None,
+        };
+        self.by_number.insert(number, request);
+        true
+    }
+
+    /// Every remembered request, oldest first.
+    pub(super) fn list(&mut self, now: Monotonic) -> impl Iterator<Item = &Request> {
+        self.sweep(now);
+        for request in self.by_number.values_mut() {
+            request.decide_by_itself(now);
+        }
+        self.by_number.values()
+    }
+
+    /// Takes a decision.
+    pub(super) fn decide(
+        &mut self,
+        id: &str,
+        decision: Decision,
+        approval: Approval,
+        now: Monotonic,
+    ) -> Result<(), NotDecided> {
+        let request = self.find(id, now).ok_or(NotDecided::Unknown)?;
+        if request.status(now) != Status::Pending {
+            return Err(NotDecided::Decided);
+        }
+        request.fate = match decision {
+            Decision::Approve => Fate::Approved(approval),
+            Decision::Deny => Fate::Denied,
+        };
+        request.settled = Some(now);
+        Ok(())
+    }
+
+    /// Notes that a token request for `id` has come in; `None` where it names no request.
+    pub(super) fn arrive(&mut self, id: &str, now: Monotonic) -> Option<Arrival> {
+        let number = *self.numbers.get(id)?;
+        let request = self.by_number.get_mut(&number)?;
+        let early = request.last_arrival.is_some_and(|last| now.since(last) < request.asked.interval);
+        let overlapping = request.in_flight > 0;
+        request.last_arrival = Some(now);
+        request.in_flight += 1;
+        request.polls += 1;
+        Some(Arrival { number, early, overlapping })
+    }
+
+    /// Notes that the answer to a token request has gone out, or will never go.
+    pub(super) fn depart(&mut self, number: u64) {
+        if let Some(request) = self.by_number.get_mut(&number) {
+            request.in_flight = request.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// The order of checks at the token endpoint. `expired_kept`: how long beyond its end and one interval an
+    /// expired request is known as such.
+    pub(super) fn poll(&mut self, id: &str, now: Monotonic, expired_kept: Duration) -> Poll {
+        let Some(request) = self.find(id, now) else { return Poll::Unknown };
+        let expires = request.expires();
+        let forgotten = expires + request.asked.interval + expired_kept;
+        if matches!(request.fate, Fate::Redeemed) || now >= forgotten {
+            return Poll::Unknown;
+        }
+        if now >= expires {
+            return Poll::Expired;
+        }
+        if request.poll_allowed_from.is_some_and(|from| now < from) {
+            return Poll::TooEarly;
+        }
+        request.poll_allowed_from = Some(now + request.asked.interval);
+        match &mut request.fate {
+            Fate::Denied => Poll::Denied,
+            Fate::Pending => Poll::Pending,
+            Fate::Redeemed => Poll::Unknown,
+            Fate::Approved(approval) => {
+                let approval = std::mem::take(approval);
+                request.fate = Fate::Redeemed;
+                request.settled = Some(now);
+                Poll::Redeemed(Box::new(Redeemed {
+                    person: approval.person.unwrap_or_else(|| request.asked.person.clone()),
+                    scope: request.asked.scope.clone(),
+                    channel: request.asked.channel,
+                    acr: approval.acr,
+                    amr: approval.amr,
+                }))
+            }
+        }
+    }
+
+    fn find(&mut self, id: &str, now: Monotonic) -> Option<&mut Request> {
+        let number = self.numbers.get(id)?;
+        let request = self.by_number.get_mut(number)?;
+        request.decide_by_itself(now);
+        Some(request)
+    }
+
+    /// Drops what ended long ago; walks the whole list at most once a second.
+    fn sweep(&mut self, now: Monotonic) {
+        if now.since(self.swept) < BETWEEN_SWEEPS {
+            return;
+        }
+        self.swept = now;
+        let numbers = &mut self.numbers;
+        self.by_number.retain(|_, request| {
+            let keep = request.ended(now).is_none_or(|ended| now.since(ended) < KEPT_AFTER_END);
+            if !keep {
+                numbers.remove(&request.auth_req_id);
+            }
+            keep
+        });
+    }
+
+    fn drop_oldest_ended(&mut self, now: Monotonic) -> bool {
+        let oldest = self.by_number.iter().find(|(_, request)| request.ended(now).is_some());
+        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
+        if let Some(request) = self.by_number.remove(&number) {
+            self.numbers.remove(&request.auth_req_id);
+        }
+        true
+    }
+}

@@ -1,0 +1,174 @@
+//! The simulated provider on its two sockets: HTTPS with a required client certificate for the provider, plain
+//! HTTP for the control interface and the phone page.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::personality::Personality;
+use super::{Simulator, SimulatorError, SimulatorSettings};
+use crate::domain::clock::Clock;
+use crate::domain::random::Random;
+use crate::domain::secret::Secret;
+use crate::net::listener::{Limits, serve};
+use crate::net::tls::CertificateFiles;
+use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
+
+/// How often the certificate files are looked at.
+const BETWEEN_RELOADS: Duration = Duration::from_secs(30);
+/// Hanging answers never end by themselves.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Where a simulated provider stands and how it begins.
+pub struct ServerSettings {
+    /// The provider's socket (HTTPS). Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The control interface's socket (HTTP). Port 0 takes a free one.
+    pub control: SocketAddr,
+    /// The folder with `ca.pem` (the authority of the clients' certificates), `server.pem` and `server.key`, as
+    /// `relais pki dev` writes it.
+    pub certs: PathBuf,
+    /// The client that it knows.
+    pub client_id: String,
+    /// That client's secret.
+    pub client_secret: Secret,
+    /// See [`SimulatorSettings::interval`].
+    pub interval: Duration,
+    /// See [`SimulatorSettings::expires_in`].
+    pub expires_in: Duration,
+    /// See [`SimulatorSettings::personality`].
+    pub personality: Personality,
+}
+
+/// Life of access and ID tokens at PSC.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
+
+/// Why a simulated provider does not listen.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A socket cannot be had.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The certificates do not do.
+    #[error("the simulator's certificates cannot be used")]
+    Tls(#[from] TlsError),
+    /// The provider itself cannot be made.
+    #[error("the simulated provider cannot be made")]
+    Simulator(#[from] SimulatorError),
+}
+
+/// A simulated provider whose sockets accept connections; they are answered by [`Server::run`].
+pub struct Server {
+    simulator: Simulator,
+    tls: Arc<ServerTls>,
+    provider: TcpListener,
+    control: TcpListener,
+    control_address: SocketAddr,
+}
+
+impl Server {
+    /// Takes both sockets and makes the provider. Its issuer is `https://localhost:<port>` and the path of the
+    /// personality.
+    pub async fn bind(
+        settings: ServerSettings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, ServerError> {
+        crate::net::install_provider();
+        let (provider, address) = bind(settings.bind).await?;
+        let (control, control_address) = bind(settings.control).await?;
+        let now = clock.now();
+        let simulator = Simulator::new(
+            SimulatorSettings {
+                issuer: format!("https://localhost:{}{}", address.port(), settings.personality.issuer_path()),
+                client_id: settings.client_id,
+                client_secret: settings.client_secret,
+                interval: settings.interval,
+                expires_in: settings.expires_in,
+                access_token_lifetime: ACCESS_TOKEN_LIFETIME,
+                personality: settings.personality,
+            },
+            clock,
+            random,
+        )?;
+        let observer = simulator.clone();
+        let tls = ServerTls::new(
+            ServerTlsSettings {
+                certificates: vec![CertificateFiles {
+                    cert: settings.certs.join("server.pem"),
+                    key: settings.certs.join("server.key"),
+                }],
+                client_auth: ClientAuth::Required { ca: settings.certs.join("ca.pem") },
+                on_refused: Arc::new(move |refusal| observer.handshake_refused(refusal.cause)),
+            },
+            now,
+        )?;
+        Ok(Self { simulator, tls, provider, control, control_address })
+    }
+
+    /// The provider itself.
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    /// The provider's issuer.
+    pub fn issuer(&self) -> &str {
+        &self.simulator.inner.issuer
+    }
+
+    /// Where the control interface and the phone page are, without a final slash.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control_address)
+    }
+
+    /// Answers on both sockets until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let limits = Limits { drain_timeout: DRAIN, ..Limits::default() };
+        let (provider_router, control_router) =
+            (self.simulator.provider_router(), self.simulator.control_router());
+        tokio::join!(
+            serve(
+                self.provider,
+                Some(Arc::clone(&self.tls)),
+                provider_router,
+                limits.clone(),
+                shutdown.clone()
+            ),
+            serve(self.control, None, control_router, limits, shutdown.clone()),
+            reload(&self.tls, &*self.simulator.inner.clock, &shutdown),
+        );
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let refused = |source| ServerError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+/// Takes renewed certificates over: development certificates live shorter than a provider that is left running.
+async fn reload(tls: &ServerTls, clock: &dyn Clock, shutdown: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = clock.sleep(BETWEEN_RELOADS) => {}
+        }
+        if tls.changed_on_disk()
+            && let Err(error) = tls.reload(clock.now())
+        {
+            tracing::warn!(%error, "the simulator keeps its certificates: the new ones cannot be used");
+        }
+    }
+}

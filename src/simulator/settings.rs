@@ -1,0 +1,113 @@
+//! The settings that the control interface may change while the provider runs.
+//!
+//! `interval`, `expires_in` and `auto` count for requests that ring afterwards; a request keeps those it began
+//! with, as in Keycloak. `access_token_seconds` counts for the next token.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::SimulatorError;
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// The settings in force.
+#[derive(Clone, Serialize)]
+pub(super) struct Lengths {
+    /// Seconds between two polls.
+    pub interval: u64,
+    /// Seconds that a request lives.
+    pub expires_in: u64,
+    /// Seconds that access and ID tokens live.
+    pub access_token_seconds: u64,
+    /// What becomes of a request without anybody touching the phone.
+    pub auto: Option<Auto>,
+}
+
+/// A decision that makes itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auto {
+    pub decision: Decision,
+    /// Milliseconds after the ring.
+    pub after_ms: u64,
+}
+
+/// What the person on the phone says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Decision {
+    Approve,
+    Deny,
+}
+
+/// A partial change of the settings.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    interval: Option<u64>,
+    expires_in: Option<u64>,
+    access_token_seconds: Option<u64>,
+    #[serde(default)]
+    auto: AutoChange,
+}
+
+/// What becomes of `auto`: a member that is `null` says something else than one that is absent.
+#[derive(Default)]
+enum AutoChange {
+    #[default]
+    Kept,
+    /// `null`: nobody decides but the phone.
+    Set(Option<Auto>),
+}
+
+impl<'de> Deserialize<'de> for AutoChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Set)
+    }
+}
+
+fn within(name: &'static str, seconds: u64, most: u64) -> Result<u64, SimulatorError> {
+    if (1..=most).contains(&seconds) { Ok(seconds) } else { Err(SimulatorError::Length { name, most }) }
+}
+
+fn whole_seconds(name: &'static str, length: Duration, most: u64) -> Result<u64, SimulatorError> {
+    if length.subsec_nanos() == 0 {
+        within(name, length.as_secs(), most)
+    } else {
+        Err(SimulatorError::Length { name, most })
+    }
+}
+
+impl Lengths {
+    pub(super) fn from_durations(
+        interval: Duration,
+        expires_in: Duration,
+        access_token: Duration,
+    ) -> Result<Self, SimulatorError> {
+        Ok(Self {
+            interval: whole_seconds("interval", interval, HOUR)?,
+            expires_in: whole_seconds("expires_in", expires_in, HOUR)?,
+            access_token_seconds: whole_seconds("access_token_seconds", access_token, DAY)?,
+            auto: None,
+        })
+    }
+
+    /// The settings after `change`; all of it or nothing.
+    pub(super) fn changed(&self, change: &Change) -> Result<Self, SimulatorError> {
+        Ok(Self {
+            interval: within("interval", change.interval.unwrap_or(self.interval), HOUR)?,
+            expires_in: within("expires_in", change.expires_in.unwrap_or(self.expires_in), HOUR)?,
+            access_token_seconds: within(
+                "access_token_seconds",
+                change.access_token_seconds.unwrap_or(self.access_token_seconds),
+                DAY,
+            )?,
+            auto: match change.auto {
+                AutoChange::Kept => self.auto,
+                AutoChange::Set(auto) => auto,
+            },
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! What the provider gives out: request ids, access and refresh tokens.
+//!
+//! Access and ID tokens are RS256 JWTs in Keycloak's and PSC's shape of 2026: `sub` is a technical UUID, the
+//! national identifier is in `SubjectNameID` and `preferred_username`. The refresh token is opaque to clients (an
+//! HS512 JWT under a key of the realm).
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Simulator;
+use super::id_token;
+use super::jose::{base64url, from_base64url, signing_input};
+use super::requests::Redeemed;
+use crate::domain::random::uuid_v4;
+use crate::net::listener::PeerCertificate;
+
+/// Bytes of the ciphertext part: the whole id is some 1100 characters long, as Keycloak's.
+const CIPHERTEXT: usize = 752;
+
+/// A token answer (OIDC Core §3.1.3.3 with Keycloak's members).
+#[derive(Serialize)]
+pub(super) struct Tokens {
+    access_token: String,
+    expires_in: i64,
+    refresh_expires_in: i64,
+    refresh_token: String,
+    token_type: &'static str,
+    id_token: String,
+    #[serde(rename = "not-before-policy")]
+    not_before_policy: i64,
+    session_state: Uuid,
+    scope: String,
+}
+
+/// What the tokens of one answer have in common.
+pub(super) struct Facts<'a> {
+    pub redeemed: &'a Redeemed,
+    pub certificate: Option<&'a PeerCertificate>,
+    pub session: Uuid,
+    /// Seconds since the epoch.
+    pub issued_at: i64,
+    pub life: i64,
+}
+
+/// The tokens for an approved request.
+pub(super) fn issue(
+    simulator: &Simulator,
+    redeemed: &Redeemed,
+    certificate: Option<&PeerCertificate>,
+) -> Tokens {
+    let inner = &simulator.inner;
+    let mut state = simulator.state();
+    let life = i64::try_from(state.settings.access_token_seconds).unwrap_or(i64::MAX);
+    let altered = state.faults.altered_token();
+    drop(state);
+    let issued_at = inner.clock.now().as_secs();
+    let facts = Facts { redeemed, certificate, session: uuid_v4(&*inner.random), issued_at, life };
+    let access_token = access_token(simulator, &facts);
+    Tokens {
+        id_token: id_token::issue(simulator, &facts, &access_token, altered),
+        refresh_token: refresh_token(simulator, &facts),
+        access_token,
+        expires_in: life,
+        refresh_expires_in: inner.traits.refresh_expires_in,
+        token_type: "Bearer",
+        not_before_policy: 0,
+        session_state: facts.session,
+        scope: redeemed.scope.clone(),
+    }
+}
+
+/// The members that access and ID token share.
+pub(super) fn common_claims(simulator: &Simulator, facts: &Facts<'_>) -> Map<String, Value> {
+    let inner = &simulator.inner;
+    let redeemed = facts.redeemed;
+    let channel = inner.traits.channels.get(redeemed.channel);
+    let person = &redeemed.person;
+    let acr = redeemed.acr.as_deref().unwrap_or(inner.traits.acr);
+    let amr =
+        redeemed.amr.as_ref().map_or_else(|| json!(channel.map(|channel| channel.amr)), |amr| json!(amr));
+    let mut claims = Map::new();
+    for (name, value) in [
+        ("exp", json!(facts.issued_at.saturating_add(facts.life))),
+        ("iat", json!(facts.issued_at)),
+        ("auth_time", json!(facts.issued_at)),
+        ("iss", json!(inner.issuer)),
+        ("aud", json!(inner.client_id)),
+        ("sub", json!(person.sub())),
+        ("azp", json!(inner.client_id)),
+        ("sid", json!(facts.session)),
+        ("acr", json!(acr)),
+        ("amr", amr),
+        ("SubjectNameID", json!(person.login_hint)),
+        ("PSISubjectNameID", json!("")),
+        ("preferred_username", json!(person.login_hint)),
+        ("otherIds", person.other_ids()),
+        ("authMode", json!(channel.map(|channel| channel.name))),
+        ("auth_level", json!("1")),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    claims
+}
+
+fn access_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
+    let inner = &simulator.inner;
+    let mut claims = common_claims(simulator, facts);
+    claims.insert("aud".to_owned(), json!("account"));
+    claims.insert("typ".to_owned(), json!("Bearer"));
+    claims.insert("jti".to_owned(), json!(format!("{}{}", inner.traits.jti_prefix, uuid_v4(&*inner.random))));
+    claims.insert("scope".to_owned(), json!(facts.redeemed.scope));
+    if let Some(certificate) = facts.certificate {
+        claims.insert("cnf".to_owned(), json!({ "x5t#S256": base64url(&certificate.thumbprint) }));
+    }
+    let header = header("RS256", inner.signing_key.kid());
+    let input = signing_input(&header, &claims);
+    let signature = base64url(&inner.signing_key.sign("RS256", &input));
+    format!("{input}.{signature}")
+}
+
+/// A JOSE header of Keycloak's.
+pub(super) fn header(alg: &str, kid: &str) -> Map<String, Value> {
+    [("alg", alg), ("typ", "JWT"), ("kid", kid)]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
+
+fn refresh_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
+    let inner = &simulator.inner;
+    let members = json!({
+        "exp": facts.issued_at.saturating_add(inner.traits.refresh_expires_in),
+        "iat": facts.issued_at,
+        "jti": uuid_v4(&*inner.random),
+        "iss": inner.issuer,
+        "aud": inner.issuer,
+        "sub": facts.redeemed.person.sub(),
+        "typ": "Refresh",
+        "azp": inner.client_id,
+        "sid": facts.session,
+        "scope": facts.redeemed.scope,
+    });
+    let Value::Object(claims) = members else { return String::new() };
+    let input = signing_input(&header("HS512", &inner.realm_key_id), &claims);
+    let signature = base64url(&inner.realm_key.hs512(&input));
+    format!("{input}.{signature}")
+}
+
+/// The claims of an access token of ours that is still alive.
+pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
+    let inner = &simulator.inner;
+    let claims = inner.signing_key.verified_claims(token)?;
+    let expires = claims.get("exp")?.as_i64()?;
+    let is_access_token = claims.get("typ").and_then(Value::as_str) == Some("Bearer");
+    (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
+}
+
+/// A new request id in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the second part is empty).
+/// The content is random; the tag is a true one, so that a foreign text is told apart from an id that is no more.
+pub(super) fn auth_req_id(simulator: &Simulator) -> String {
+    let inner = &simulator.inner;
+    let mut bytes = [0; 16 + CIPHERTEXT];
+    inner.random.fill(&mut bytes);
+    let (nonce, ciphertext) = bytes.split_at(16);
+    let header = json!({ "alg": "dir", "enc": "A128CBC-HS256", "kid": inner.realm_key_id });
+    let head = base64url(header.to_string().as_bytes());
+    let sealed = format!("{head}..{}.{}", base64url(nonce), base64url(ciphertext));
+    let tag = base64url(&inner.realm_key.tag(&sealed));
+    format!("{sealed}.{tag}")
+}
+
+/// Whether a text was ever given out by [`auth_req_id`] here.
+pub(super) fn is_auth_req_id(simulator: &Simulator, text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(sealed, tag)| {
+        from_base64url(tag).as_deref() == Some(&simulator.inner.realm_key.tag(sealed))
+    })
+}

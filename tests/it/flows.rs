@@ -1,0 +1,3 @@
+//! What users do, end to end, on both stores.
+
+mod sign_in;

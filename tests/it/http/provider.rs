@@ -1,0 +1,131 @@
+//! A provider that answers what the test says.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use relais::domain::grant::{GrantClaims, Tokens};
+use relais::domain::names::{ProviderName, RegistrationName};
+use relais::domain::secret::Secret;
+use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
+use relais::engine::ports::{
+    Acknowledgement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus,
+    Providers, StartFailure, Userinfo, UserinfoUnavailable,
+};
+
+/// What every test person's userinfo says.
+pub const USERINFO: &str = r#"{"sub":"f:1:899700000001","SubjectNameID":"899700000001","more":{"kept":[1]}}"#;
+
+/// Acknowledges, then leaves everything pending, until it is told otherwise.
+#[derive(Default)]
+pub struct Scripted {
+    pub start_failure: Mutex<Option<StartFailure>>,
+    pub end: Mutex<Option<(relais::domain::login::EndStatus, relais::domain::login::LoginReason)>>,
+    pub approves: AtomicBool,
+    pub without_metadata: AtomicBool,
+    pub without_userinfo: AtomicBool,
+}
+
+impl Scripted {
+    pub fn approve(&self) {
+        self.approves.store(true, Ordering::SeqCst);
+    }
+}
+
+fn claims(complete: bool) -> GrantClaims {
+    let exercice = |id: &str| Exercice {
+        id: id.to_owned(),
+        profession: Code { code: "10".to_owned(), label: None },
+        savoir_faire: None,
+        mode: None,
+        role: None,
+        site: None,
+    };
+    GrantClaims {
+        subject: Subject {
+            iss: "https://provider.test".to_owned(),
+            sub: "f:1:899700000001".to_owned(),
+            national_id: Some("899700000001".to_owned()),
+            national_id_kind: Some(NationalIdKind::Rpps),
+            name: None,
+            given_name: None,
+            family_name: Some("DOC".to_owned()),
+            exercices: if complete { vec![exercice("ex-1"), exercice("ex-2")] } else { Vec::new() },
+            groups: Vec::new(),
+            complete,
+        },
+        acr: Some("eidas1".to_owned()),
+        amr: vec!["MOBILE".to_owned()],
+        auth_time: None,
+        authenticated_by: Some("MOBILE".to_owned()),
+        sid: None,
+        scope: vec!["openid".to_owned()],
+    }
+}
+
+#[async_trait]
+impl Providers for Scripted {
+    async fn ensure_metadata(&self, _: &RegistrationName) -> Result<(), NoMetadata> {
+        if self.without_metadata.load(Ordering::SeqCst) { Err(NoMetadata) } else { Ok(()) }
+    }
+
+    fn status(&self, _: &ProviderName) -> ProviderStatus {
+        if self.without_metadata.load(Ordering::SeqCst) {
+            ProviderStatus::Degraded
+        } else {
+            ProviderStatus::Ok
+        }
+    }
+
+    fn certificate_in_use(&self, _: &RegistrationName) -> Option<String> {
+        None
+    }
+
+    async fn start(
+        &self,
+        _: &RegistrationName,
+        _: BackchannelRequest,
+    ) -> Result<Acknowledgement, StartFailure> {
+        match *self.start_failure.lock().expect("lock") {
+            Some(failure) => Err(failure),
+            None => Ok(Acknowledgement {
+                auth_req_id: Secret::new("auth-req-id"),
+                expires_in: Duration::from_secs(120),
+                interval: Duration::from_secs(5),
+            }),
+        }
+    }
+
+    async fn poll(&self, _: &RegistrationName, _: PollRequest) -> PollAnswer {
+        if let Some((status, reason)) = *self.end.lock().expect("lock") {
+            return PollAnswer::Ended { status, reason };
+        }
+        if !self.approves.load(Ordering::SeqCst) {
+            return PollAnswer::Pending { retry_after: None };
+        }
+        PollAnswer::Approved(Box::new(Approved {
+            tokens: Tokens {
+                access_token: Secret::new("access-token"),
+                access_expires_at: None,
+                refresh_token: None,
+                refresh_expires_at: None,
+                id_token: Secret::new("id-token"),
+            },
+            claims: claims(false),
+        }))
+    }
+
+    async fn userinfo(
+        &self,
+        _: &RegistrationName,
+        _: Option<&str>,
+        _: &Secret,
+        _: &GrantClaims,
+    ) -> Result<Userinfo, UserinfoUnavailable> {
+        if self.without_userinfo.load(Ordering::SeqCst) {
+            return Err(UserinfoUnavailable);
+        }
+        Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
+    }
+}

@@ -1,0 +1,12 @@
+//! The provider client against a scripted provider: rows of the acceptance matrix carry their number.
+
+mod backchannel;
+mod certificates;
+mod discovery;
+mod id_token;
+mod op;
+mod polling;
+mod setup;
+mod signing;
+mod tls;
+mod userinfo;
