@@ -7,6 +7,9 @@ mod conn;
 mod lock;
 mod writer;
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -132,6 +135,14 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
+}
+
+/// Makes the file where it is missing, for its owner alone; what SQLite puts beside it takes over its mode.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The lock that `serve` holds, for a migration.
