@@ -45,6 +45,9 @@ pub enum Op {
     CancelHidden {
         login: u8,
     },
+    FreeSlotOfCancelled {
+        login: u8,
+    },
     Approve {
         login: u8,
     },
@@ -103,6 +106,7 @@ fn one() -> BoxedStrategy<Op> {
             }),
         2 => login().prop_map(|login| Op::Cancel { login }),
         1 => login().prop_map(|login| Op::CancelHidden { login }),
+        1 => login().prop_map(|login| Op::FreeSlotOfCancelled { login }),
         3 => login().prop_map(|login| Op::Approve { login }),
         1 => (login(), 0u8..3, any::<bool>()).prop_map(|(login, owner, slow)| Op::SetPace { login, owner, slow }),
         4 => login().prop_map(|login| Op::PickUp { login }),
@@ -195,6 +199,7 @@ impl<'a> Stage<'a> {
                 now,
                 until: now + Duration::from_secs(120),
                 slot_until: now + Duration::from_secs(180),
+                owner: self.nodes[0],
                 ..harness::acknowledge(*pick(login)?.0)
             }),
             Op::End { login, from, status, owner, keep, hidden } => {
@@ -205,6 +210,7 @@ impl<'a> Stage<'a> {
             Op::CancelHidden { login } => {
                 Call::CancelHidden { login_id: *pick(login)?.0, attempt: harness::attempt(), now }
             }
+            Op::FreeSlotOfCancelled { login } => Call::FreeSlotOfCancelled { login_id: *pick(login)?.0 },
             Op::Approve { login } => Call::Approve(Box::new(Approve {
                 now,
                 until: now + Duration::from_secs(300),

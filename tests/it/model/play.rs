@@ -94,10 +94,13 @@ impl Play<'_> {
             told.push(outcome.map_err(|error| format!("the store fails: {error}"))?);
         }
         let facts = driver::look(&self.stage.harness.raw, &self.known).await;
+        let audit = if calls.len() > 1 { Some(self.audit().await) } else { None };
+        let stored = Stored { facts, audit };
         let strict = self.stage.harness.raw.is_sqlite();
-        let orders = orders(calls.len());
-        let explained =
-            orders.iter().find_map(|order| explain(&self.world, calls, order, &told, &facts, strict));
+        let explained = orders(calls.len())
+            .iter()
+            .find_map(|order| explain(&self.world, calls, order, &told, &stored, strict));
+        let facts = stored.facts;
         let Some(world) = explained else {
             let mut straight = self.world.clone();
             let expected: Vec<_> = calls.iter().map(|call| straight.apply(call)).collect();

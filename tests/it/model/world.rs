@@ -30,6 +30,7 @@ pub enum Call {
     Acknowledge(Acknowledge),
     End(EndLogin),
     CancelHidden { login_id: LoginId, attempt: Attempt, now: Timestamp },
+    FreeSlotOfCancelled { login_id: LoginId },
     Approve(Box<Approve>),
     SetPace { login_id: LoginId, owner: NodeId, pace: Pace },
     StillMine { owner: NodeId, due: Vec<LoginId> },
@@ -148,7 +149,10 @@ impl World {
             Call::Start(new) => self.start(new),
             Call::Acknowledge(ack) => self.acknowledge(ack),
             Call::End(end) => self.end(end),
-            Call::CancelHidden { login_id, attempt, now } => self.cancel_hidden(*login_id, *attempt, *now),
+            Call::CancelHidden { login_id, attempt, now } => {
+                self.cancel_hidden(*login_id, *attempt, *now, LoginReason::Cancelled)
+            }
+            Call::FreeSlotOfCancelled { login_id } => self.free_slot_of_cancelled(*login_id),
             Call::Approve(approve) => self.approve(approve),
             Call::SetPace { login_id, owner, pace } => self.set_pace(*login_id, *owner, *pace),
             Call::StillMine { owner, due } => Outcome::Mine(self.mine(*owner, due)),
@@ -185,6 +189,12 @@ impl World {
             let holder = &self.logins[&slot.holder];
             let deadline = match holder.view.state {
                 LoginState::Pending { until, .. } => Some(until),
+                // Shown as pending.
+                LoginState::Ended { hidden: Some(hidden), .. }
+                    if hidden.cancelled.is_none() && hidden.until > now =>
+                {
+                    Some(hidden.until)
+                }
                 _ => None,
             };
             let replaceable = deadline.is_some() && holder.application == login.application.as_str();
@@ -202,7 +212,12 @@ impl World {
                 slot: SlotFate::Free,
                 hidden_until: None,
             };
-            assert!(matches!(self.end(&superseded), Outcome::Won(_)), "it was pending");
+            let won = matches!(self.end(&superseded), Outcome::Won(_))
+                || matches!(
+                    self.cancel_hidden(slot.holder, login.attempt, now, LoginReason::Superseded),
+                    Outcome::Won(_)
+                );
+            assert!(won, "it was pending, or shown so");
             replaced = Some(slot.holder);
         }
         self.slot = Some(Slot { holder: login.login_id, until: new.slot_until });
@@ -236,6 +251,7 @@ impl World {
         match login.view.state.status() {
             LoginStatus::Starting => {
                 login.request = true;
+                login.view.owner = ack.owner;
                 if holds {
                     self.slot = Some(Slot { holder: ack.login_id, until: ack.slot_until });
                 }
@@ -279,24 +295,41 @@ impl World {
             EndStatus::Failed => "login.failed",
             EndStatus::Cancelled => "login.cancelled",
         };
-        let hidden = end.hidden_until.map(|until| Hidden { until, cancelled_at: None });
+        let hidden = end.hidden_until.map(|until| Hidden { until, cancelled: None });
         let state = LoginState::Ended { status: end.status, reason: end.reason, at: end.now, hidden };
         login.go(state, end.attempt, (event, Some(end.reason.as_str())))
     }
 
-    fn cancel_hidden(&mut self, login_id: LoginId, attempt: Attempt, now: Timestamp) -> Outcome {
+    /// What is shown as pending ends as if it were.
+    fn cancel_hidden(
+        &mut self,
+        login_id: LoginId,
+        attempt: Attempt,
+        now: Timestamp,
+        why: LoginReason,
+    ) -> Outcome {
         let Some(login) = self.logins.get_mut(&login_id) else { return Outcome::NotFound };
         match login.view.state.clone() {
             LoginState::Ended { status: EndStatus::Failed, reason, at, hidden: Some(hidden) }
-                if hidden.until > now && hidden.cancelled_at.is_none() =>
+                if hidden.until > now && hidden.cancelled.is_none() =>
             {
                 login.hint_until = Some(now + READABLE);
-                let hidden = Some(Hidden { cancelled_at: Some(now), ..hidden });
+                self.slot = self.slot.filter(|slot| slot.holder != login_id);
+                let hidden = Some(Hidden { cancelled: Some((now, why)), ..hidden });
                 let state = LoginState::Ended { status: EndStatus::Failed, reason, at, hidden };
-                login.go(state, attempt, ("login.cancelled", Some("cancelled")))
+                login.go(state, attempt, ("login.cancelled", Some(why.as_str())))
             }
             _ => Outcome::Lost(login_id, login.view.clone()),
         }
+    }
+
+    fn free_slot_of_cancelled(&mut self, login_id: LoginId) -> Outcome {
+        let cancelled = self
+            .logins
+            .get(&login_id)
+            .is_some_and(|login| login.view.state.status() == LoginStatus::Cancelled);
+        self.slot = self.slot.filter(|slot| !cancelled || slot.holder != login_id);
+        Outcome::Done
     }
 
     fn approve(&mut self, approve: &Approve) -> Outcome {
@@ -344,7 +377,7 @@ impl World {
         let Some(login) = self.logins.get_mut(&login_id) else { return Outcome::NotFound };
         let handle = Handle { hash: pick_up.handle.hash, used: false, dead: false };
         match login.view.state {
-            LoginState::Approved { .. } => {
+            LoginState::Approved { until, .. } if until > pick_up.now => {
                 let session = &pick_up.session;
                 login.session = Some(ModelSession::of(pick_up, handle));
                 login.hint_until = Some(pick_up.now + READABLE);
