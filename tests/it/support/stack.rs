@@ -161,6 +161,11 @@ impl Stack {
         self.app.as_ref().expect("running")
     }
 
+    /// Stops the simulated provider, its control interface included.
+    pub fn stop_provider(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops Relais gracefully; the provider goes on.
     pub async fn stop(&mut self) {
         if let Some(app) = self.app.take() {
