@@ -1,22 +1,29 @@
 //! ID tokens that must not be believed: the login fails with one of three reasons, and nothing is done with them.
 
+use relais::domain::clock::Clock as _;
 use serde_json::{Value, json};
 
 use super::person;
 use crate::flows::pace::{PACE, assert_ended};
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
-/// Seconds since the epoch, `away` from now.
-fn from_now(stack: &Stack, away: i64) -> Value {
-    use relais::domain::clock::Clock as _;
-    json!(stack.clock.now().as_secs() + away)
+/// Members of a `token` fault; in those of time, a number is seconds from the moment at which the token is made.
+fn at_the_poll(stack: &Stack, altered: &Value) -> Value {
+    let made = (stack.clock.now() + PACE).as_secs();
+    let mut altered = altered.clone();
+    for name in ["exp", "iat", "nbf", "auth_time"] {
+        if let Some(away) = altered.get(name).and_then(Value::as_i64) {
+            altered[name] = json!(made + away);
+        }
+    }
+    altered
 }
 
 /// The person approves, the token is altered: the login ends with `reason`, or is approved where there is none.
 async fn assert_altered(stack: &Stack, number: usize, case: &str, altered: &Value, reason: Option<&str>) {
     let started = stack.start(&person(number)).await.expect(201);
     stack.decide("approve", Value::Null).await;
-    stack.fault(json!({"endpoint": "token", "token": altered})).await;
+    stack.fault(json!({"endpoint": "token", "token": at_the_poll(stack, altered)})).await;
     let before = stack.calls("userinfo").await;
     stack.next_poll(PACE).await;
     let login = stack.outcome(&started).await;
@@ -38,7 +45,6 @@ async fn assert_altered(stack: &Stack, number: usize, case: &str, altered: &Valu
 async fn rp_065_to_073_a_token_of_another_issuer_audience_or_time_is_refused() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
-        let at = |away| from_now(&stack, away);
         let cases = [
             ("another issuer", json!({"iss": "https://elsewhere.example/"})),
             ("issuer with a slash", json!({"iss": format!("{}/", stack.issuer())})),
@@ -48,17 +54,17 @@ async fn rp_065_to_073_a_token_of_another_issuer_audience_or_time_is_refused() {
             ("no audience", json!({"aud": null})),
             ("an empty list of audiences", json!({"aud": []})),
             ("another authorised party", json!({"azp": "somebody-else"})),
-            ("expired", json!({"exp": at(-31)})),
+            ("expired", json!({"exp": -31})),
             ("no exp", json!({"exp": null})),
             ("exp a text", json!({"exp": "tomorrow"})),
-            ("issued long ago", json!({"iat": at(-120 - 300 - 60)})),
-            ("issued in the future", json!({"iat": at(120)})),
+            ("issued long ago", json!({"iat": -120 - 300 - 60})),
+            ("issued in the future", json!({"iat": 120})),
             ("no iat", json!({"iat": null})),
-            ("not valid yet", json!({"nbf": at(60)})),
-            ("authenticated in the future", json!({"auth_time": at(3600)})),
+            ("not valid yet", json!({"nbf": 60})),
+            ("authenticated in the future", json!({"auth_time": 3600})),
             ("no sub", json!({"sub": null})),
             ("an empty sub", json!({"sub": ""})),
-            ("a long sub", json!({"sub": "x".repeat(256)})),
+            ("a long sub", json!({"sub": "x".repe256})),
             ("another request", json!({"urn:openid:params:jwt:claim:auth_req_id": "another"})),
         ];
         for (number, (case, altered)) in cases.iter().enumerate() {
@@ -99,7 +105,6 @@ async fn rp_074_to_076_another_person_or_level_has_its_own_reason() {
     let cases = [
         ("another level", json!({"acr": "eidas0"}), "acr_insufficient"),
         ("no level", json!({"acr": null}), "acr_insufficient"),
-        ("a level that is a number", json!({"acr": 1}), "acr_insufficient"),
         ("another person", json!({"SubjectNameID": "899700000099"}), "identity_mismatch"),
         ("a person who is a number", json!({"SubjectNameID": 899_700_000_001_i64}), "identity_mismatch"),
         ("nobody", json!({"SubjectNameID": null, "preferred_username": null}), "identity_mismatch"),
@@ -122,14 +127,13 @@ async fn rp_074_to_076_another_person_or_level_has_its_own_reason() {
 async fn what_a_token_may_leave_out_or_add_fails_nothing() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
-        let at = |away| from_now(&stack, away);
         let cases = [
             ("no at_hash", json!({"at_hash": null})),
             ("no azp", json!({"azp": null})),
             ("no auth_time", json!({"auth_time": null})),
             ("an audience in a list", json!({"aud": ["relais-demo"]})),
-            ("a clock behind ours", json!({"exp": at(-20)})),
-            ("a clock ahead of ours", json!({"iat": at(40), "nbf": at(20)})),
+            ("a clock behind ours", json!({"exp": -20})),
+            ("a clock ahead of ours", json!({"iat": 40, "nbf": 20})),
             ("something new", json!({"new": {"deeply": ["nested"]}})),
             ("no name of the key", json!({"kid": null})),
             ("the person in the second claim", json!({"SubjectNameID": null})),

@@ -149,7 +149,7 @@ async fn rp_043_a_slow_down_of_one_login_is_none_of_another() {
         let slowed = stack.start(DOCTOR).await.expect(201);
         stack.fault(json!({"endpoint": "token", "status": 400, "body": {"error": "slow_down"}})).await;
         stack.next_poll(PACE).await;
-        let other = stack.start(&person(1)).await.expect(201);
+        let other = stack.start(&person(2)).await.expect(201);
         stack.next_poll(PACE).await;
         stack.next_poll(PACE).await;
         for started in [&slowed, &other] {

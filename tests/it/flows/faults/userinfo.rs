@@ -117,6 +117,7 @@ async fn a_pick_up_waits_for_slow_userinfo_three_seconds_at_most() {
             let picked_up = call.await.expect("no panic").expect(201);
             assert_eq!(picked_up.at("/subject/complete"), json!(complete), "after {delay} ms");
             stack.pass(Duration::from_secs(2)).await;
+            stack.settle().await;
             let session = stack.relais.bearer(&picked_up.text("/session_handle"));
             stack
                 .happens("it is complete", async || {
