@@ -64,7 +64,7 @@ async fn rp_065_to_073_a_token_of_another_issuer_audience_or_time_is_refused() {
             ("authenticated in the future", json!({"auth_time": 3600})),
             ("no sub", json!({"sub": null})),
             ("an empty sub", json!({"sub": ""})),
-            ("a long sub", json!({"sub": "x".repe256})),
+            ("a long sub", json!({"sub": "x".repeat(256)})),
             ("another request", json!({"urn:openid:params:jwt:claim:auth_req_id": "another"})),
         ];
         for (number, (case, altered)) in cases.iter().enumerate() {
