@@ -76,16 +76,17 @@ impl Stack {
     /// Waits until `done`; time moves only where that takes unusually long.
     #[expect(clippy::disallowed_methods, reason = "real sockets need real time to answer")]
     pub async fn happens<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
-        for _ in 0..NUDGES {
-            for _ in 0..80 {
-                if done().await {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut nudges = 0;
+        let mut looks = 0;
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            looks += 1;
+            if looks % 80 == 0 {
+                assert!(nudges < NUDGES, "never happened: {what}");
+                nudges += 1;
+                self.clock.advance(NUDGE);
             }
-            self.clock.advance(NUDGE);
         }
-        panic!("never happened: {what}");
     }
 
     /// Waits in real time while the clock stands still: for a time-out of I/O.
@@ -96,13 +97,12 @@ impl Stack {
         limit: Duration,
         mut done: impl FnMut() -> F,
     ) {
-        for _ in 0..limit.as_millis() / 50 {
-            if done().await {
-                return;
-            }
+        let mut waited = Duration::ZERO;
+        while !done().await {
+            assert!(waited < limit, "not within {limit:?}: {what}");
             tokio::time::sleep(Duration::from_millis(50)).await;
+            waited += Duration::from_millis(50);
         }
-        panic!("not within {limit:?}: {what}");
     }
 
     /// Lets the next poll of the newest request go out, which is due `wait` from now and no sooner.

@@ -53,7 +53,7 @@ async fn rp_053_a_login_expires_at_its_own_deadline_after_one_last_poll() {
         stack.pass(almost).await;
         assert_eq!(stack.read(&started).await.text("/status"), "pending");
         // The last poll keeps its interval as every other one does.
-        stack.next_poll(PACE - almost).await;
+        stack.next_poll(PACE.saturating_sub(almost)).await;
         assert_ended(&stack.outcome(&started).await, "expired", "expired", "at its own deadline");
         stack.stays_silent().await;
         assert_eq!(stack.polls().await, 4);

@@ -27,16 +27,13 @@ async fn assert_altered(stack: &Stack, number: usize, case: &str, altered: &Valu
     let before = stack.calls("userinfo").await;
     stack.next_poll(PACE).await;
     let login = stack.outcome(&started).await;
-    match reason {
-        Some(reason) => {
-            assert_ended(&login, "failed", reason, case);
-            stack.pick_up(&started, Value::Null).await.expect_problem(409, "not_approved");
-            assert_eq!(stack.calls("userinfo").await, before, "{case}: the access token is not used");
-        }
-        None => {
-            assert_eq!(login.text("/status"), "approved", "{case}");
-            stack.pick_up(&started, Value::Null).await.expect(201);
-        }
+    if let Some(reason) = reason {
+        assert_ended(&login, "failed", reason, case);
+        stack.pick_up(&started, Value::Null).await.expect_problem(409, "not_approved");
+        assert_eq!(stack.calls("userinfo").await, before, "{case}: the access token is not used");
+    } else {
+        assert_eq!(login.text("/status"), "approved", "{case}: {}", login.body);
+        stack.pick_up(&started, Value::Null).await.expect(201);
     }
     assert_eq!(stack.polls().await, 1, "{case}");
 }

@@ -131,7 +131,7 @@ async fn a_slow_acknowledgement_is_waited_for() {
             .happens("the acknowledgement", async || stack.read(&started).await.text("/status") == "pending")
             .await;
         stack.decide("approve", Value::Null).await;
-        stack.next_poll(PACE - Duration::from_millis(750)).await;
+        stack.next_poll(PACE.saturating_sub(Duration::from_millis(750))).await;
         assert_eq!(stack.outcome(&started).await.text("/status"), "approved");
         stack.pick_up(&started, Value::Null).await.expect(201);
         stack.stays_silent().await;
