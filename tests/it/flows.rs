@@ -3,6 +3,9 @@
 mod credentials;
 mod endings;
 mod faults;
+mod hang_up;
 mod pace;
 mod problems;
+mod races;
 mod sign_in;
+mod waiting;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, reason = "what several tests share fails the test that calls it")]
 
-mod harness;
+pub mod harness;
 
 mod arrows;
 mod audit;
