@@ -5,6 +5,7 @@ mod client;
 mod flows;
 mod house;
 mod http;
+mod process;
 mod provider;
 mod store;
 mod support;
