@@ -4,7 +4,6 @@
 //! Secrets are never arguments: they come from stdin or a file.
 
 mod check;
-mod clock;
 mod demo;
 mod keys;
 pub mod login;

@@ -106,6 +106,7 @@ impl App {
         let clients_router = http::clients::router(http::clients::ClientsState {
             engine: engine.clone(),
             public_url: Url::parse(&config.clients.public_url)?,
+            max_requests: whole(config.clients.max_requests),
         });
         let certificates = providers.clone();
         let ops_router = http::ops::router(http::ops::OpsState {
@@ -113,12 +114,17 @@ impl App {
             metrics: recorder.clone(),
             certificates: Arc::new(move |registration| certificates.certificate_end(registration)),
         });
-        tasks.spawn(serve(clients_listener, tls.clone(), clients_router, Limits::default(), stop.clone()));
+        let limits = Limits { max_connections: whole(config.clients.max_connections), ..Limits::default() };
+        tasks.spawn(serve(clients_listener, tls.clone(), clients_router, limits, stop.clone()));
         tasks.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop.clone()));
         let app = Self { engine, providers, tls, recorder, clients, ops, stop, tasks };
         app.spawn_upkeep();
         Ok(app)
     }
+}
+
+fn whole(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

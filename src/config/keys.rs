@@ -47,6 +47,8 @@ pub const ALL: &[Key] = &[
     key("listeners.clients.public_url", Kind::Text),
     key("listeners.clients.tls", Kind::Pairs),
     key("listeners.clients.client_ca", Kind::Text),
+    key("listeners.clients.max_connections", Kind::Number),
+    key("listeners.clients.max_requests", Kind::Number),
     key("listeners.ops.bind", Kind::Text),
     key("providers.*.profile", Kind::Text),
     key("providers.*.environment", Kind::Text),

@@ -7,6 +7,12 @@ use super::Mode;
 use super::certificates;
 use super::reader::Reader;
 
+/// Memory and file descriptors of a small machine.
+const CONNECTIONS: u32 = 8192;
+
+/// As many long polls as connections: a parked one costs little, and holds no connection to the database.
+const REQUESTS: u32 = 8192;
+
 /// The listener of the client API.
 #[derive(Clone, Debug)]
 pub struct ClientsListener {
@@ -19,6 +25,10 @@ pub struct ClientsListener {
     pub tls: Vec<(PathBuf, PathBuf)>,
     /// Roots of client certificates, for applications with `tls_client_auth`.
     pub client_ca: Option<PathBuf>,
+    /// Open connections; one more is closed at once.
+    pub max_connections: u32,
+    /// Requests at once, parked ones among them; one more is refused as `overloaded`.
+    pub max_requests: u32,
 }
 
 /// The listener of health and metrics.
@@ -51,7 +61,16 @@ pub(super) fn read_clients(reader: &Reader<'_>) -> Option<ClientsListener> {
     } else if public_url.as_ref().is_some_and(|url| url.starts_with("http:")) {
         reader.problem("public_url", "is http while the listener has TLS", "write https");
     }
-    Some(ClientsListener { bind: bind?, public_url: public_url?, tls, client_ca })
+    let max_connections = reader.positive("max_connections", CONNECTIONS);
+    let max_requests = reader.positive("max_requests", REQUESTS);
+    Some(ClientsListener {
+        bind: bind?,
+        public_url: public_url?,
+        tls,
+        client_ca,
+        max_connections,
+        max_requests,
+    })
 }
 
 fn read_public_url(reader: &Reader<'_>) -> Option<String> {

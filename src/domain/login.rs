@@ -220,8 +220,8 @@ impl EndStatus {
 pub struct Hidden {
     /// Until when it is shown as pending: when a real request would have expired.
     pub until: Timestamp,
-    /// When the application cancelled what it took for a pending login.
-    pub cancelled_at: Option<Timestamp>,
+    /// When and why what the application took for a pending login was cancelled.
+    pub cancelled: Option<(Timestamp, LoginReason)>,
 }
 
 /// The facts that exist in each state.
@@ -400,22 +400,27 @@ impl Login {
             expires_at: at + READABLE_AFTER_END,
             changes_at: None,
         };
-        match hidden.cancelled_at {
-            Some(at) => ended(LoginStatus::Cancelled, LoginReason::Cancelled, at, self.version),
-            None if now >= hidden.until => ended(
-                LoginStatus::Expired,
-                LoginReason::Expired,
-                hidden.until,
-                self.version.saturating_add(1),
-            ),
+        let ends_at = self.hidden_end(hidden);
+        match hidden.cancelled {
+            Some((at, reason)) => ended(LoginStatus::Cancelled, reason, at, self.version),
+            None if now >= ends_at => {
+                ended(LoginStatus::Expired, LoginReason::Expired, ends_at, self.version.saturating_add(1))
+            }
             None => Shown {
                 status: LoginStatus::Pending,
                 reason: None,
                 version: self.version,
                 expires_at: hidden.until,
-                changes_at: Some(hidden.until),
+                changes_at: Some(ends_at),
             },
         }
+    }
+
+    /// A real login expires when its last poll is answered, up to an interval after its deadline; a hidden one must
+    /// not be known by ending on the dot. The delay comes from an identifier that no answer shows.
+    fn hidden_end(&self, hidden: Hidden) -> Timestamp {
+        let delay = u64::try_from(self.grant_id.0.as_u128() % 5_250_000).unwrap_or(0);
+        hidden.until + Duration::from_micros(delay)
     }
 
     /// When it ended without a session, as it is shown; `None` while it has not.
@@ -423,7 +428,7 @@ impl Login {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match &self.state {
             LoginState::Ended { hidden: Some(hidden), .. } => {
-                Some(hidden.cancelled_at.unwrap_or(hidden.until))
+                Some(hidden.cancelled.map_or_else(|| self.hidden_end(*hidden), |(at, _)| at))
             }
             LoginState::Ended { at, .. } | LoginState::PickedUp { at, .. } => Some(*at),
             _ => None,

@@ -25,7 +25,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use url::Url;
 
-use super::front::front;
+use super::front::{Front, front};
 use super::problem::{method_not_allowed, not_found};
 use crate::engine::Engine;
 
@@ -36,12 +36,14 @@ pub struct ClientsState {
     pub engine: Arc<Engine>,
     /// What clients call this listener: base of `Location`.
     pub public_url: Url,
+    /// Requests at once; one more is `overloaded` (R-H-04).
+    pub max_requests: usize,
 }
 
 /// The client API, for the listener `clients`. Requests must carry a [`crate::net::listener::Peer`]; where they do
 /// not, the connection counts as one without a certificate.
 pub fn router(state: ClientsState) -> Router {
-    let engine = state.engine.clone();
+    let front_state = Front::shedding(state.engine.clone(), state.max_requests);
     Router::new()
         .route("/v1/application", get(application::handle))
         .route("/v1/logins", post(start_login::handle))
@@ -54,6 +56,6 @@ pub fn router(state: ClientsState) -> Router {
         .route("/v1/session/exercice", put(choose_exercice::handle))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(engine, front))
+        .layer(from_fn_with_state(front_state, front))
         .with_state(state)
 }

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument;
 
 pub(super) use context::RequestContext;
@@ -30,8 +31,37 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// What the front of one listener knows.
+#[derive(Clone)]
+pub(super) struct Front {
+    engine: Arc<Engine>,
+    /// Places for requests; `None`: as many as come.
+    places: Option<Arc<Semaphore>>,
+}
+
+impl Front {
+    /// Refuses what comes beyond `max_requests` at once (R-H-04): a request that waits for a decision has a place, an
+    /// event stream only until it begins to send.
+    pub(super) fn shedding(engine: Arc<Engine>, max_requests: usize) -> Self {
+        let places = Semaphore::new(max_requests.min(Semaphore::MAX_PERMITS));
+        Self { engine, places: Some(Arc::new(places)) }
+    }
+
+    /// Refuses nothing: health is asked for when there is too much of everything else.
+    pub(super) fn unbounded(engine: Arc<Engine>) -> Self {
+        Self { engine, places: None }
+    }
+
+    /// A place for one request.
+    fn place(&self) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let Some(places) = &self.places else { return Ok(None) };
+        places.try_acquire().map(Some).map_err(|_| Problem::new(Code::Overloaded))
+    }
+}
+
 /// Wraps a router: the outermost layer of every listener.
-pub(super) async fn front(State(engine): State<Arc<Engine>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn front(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+    let engine = &front.engine;
     let arrived = engine.clock().monotonic();
     let peer = request.extensions().get::<Peer>().cloned();
     let context = RequestContext::of(request.headers(), peer, engine.random());
@@ -39,14 +69,14 @@ pub(super) async fn front(State(engine): State<Arc<Engine>>, mut request: Reques
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     request.extensions_mut().insert(context.clone());
     let answer = async {
-        match gate(&request) {
-            Ok(()) => guarded(request, next).await,
+        match gate(&request).and_then(|()| front.place()) {
+            Ok(_place) => guarded(request, next).await,
             Err(problem) => problem.into_response(),
         }
     }
     .instrument(context.span.clone())
     .await;
-    let mut answer = finish(answer, &context, &engine);
+    let mut answer = finish(answer, &context, engine);
     let headers = answer.headers_mut();
     headers.insert(X_REQUEST_ID, context.request_id_header());
     if let Some(traceparent) = context.traceparent.clone() {

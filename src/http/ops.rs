@@ -15,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-use super::front::front;
+use super::front::{Front, front};
 use super::problem::{method_not_allowed, not_found};
 use crate::domain::names::RegistrationName;
 use crate::domain::time::Timestamp;
@@ -42,7 +42,7 @@ pub struct OpsState {
 
 /// Health, metrics and version, for the listener `ops`.
 pub fn router(state: OpsState) -> Router {
-    let engine = state.engine.clone();
+    let front_state = Front::unbounded(state.engine.clone());
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -50,7 +50,7 @@ pub fn router(state: OpsState) -> Router {
         .route("/version", get(version))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(engine, front))
+        .layer(from_fn_with_state(front_state, front))
         .with_state(state)
 }
 

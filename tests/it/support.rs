@@ -2,6 +2,7 @@
 //! Relais on either store), and callers that speak plain HTTP to it.
 
 pub mod clock;
+pub mod database;
 pub mod http;
 pub mod log;
 pub mod postgres;

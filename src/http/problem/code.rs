@@ -70,7 +70,6 @@ codes! {
     #[cfg_attr(not(test), expect(dead_code, reason = "limits come with a later version; the code is contract"))]
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error";
-    #[cfg_attr(not(test), expect(dead_code, reason = "shedding comes with limits; the code is contract"))]
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is under way";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store is unavailable";
     #[cfg_attr(not(test), expect(dead_code, reason = "sealing comes with a later version; the code is contract"))]

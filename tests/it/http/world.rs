@@ -163,7 +163,7 @@ impl World {
         });
         engine.run().await.expect("run");
         let public_url = "https://relais.test:8443".parse().expect("URL");
-        let clients = clients::router(ClientsState { engine: engine.clone(), public_url });
+        let clients = clients::router(ClientsState { engine: engine.clone(), public_url, max_requests: 64 });
         let certificate_end = Arc::new(Mutex::new(None));
         let ends = certificate_end.clone();
         let ops = ops::router(OpsState {

@@ -87,6 +87,14 @@ impl Caller {
         other
     }
 
+    /// The same caller with one more header, beside those of the same name.
+    pub fn also(&self, name: &'static str, value: &str) -> Self {
+        let mut other = self.clone();
+        let value = HeaderValue::from_str(value).expect("a header value");
+        other.headers.append(HeaderName::from_static(name), value);
+        other
+    }
+
     /// The same caller with an application's name and secret.
     pub fn basic(&self, name: &str, secret: &str) -> Self {
         use base64::Engine as _;
@@ -135,6 +143,16 @@ impl Caller {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    /// One call with a body of any kind.
+    pub async fn send_text(&self, method: Method, path: &str, content_type: &str, body: &str) -> Answer {
+        let request =
+            self.client.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
+        let request = request.header("content-type", content_type).body(body.to_owned());
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.text().await.expect("a body") }
     }
 
     /// A response whose body is read piece by piece: event streams.

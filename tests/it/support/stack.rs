@@ -130,9 +130,15 @@ impl Stack {
 
     /// Signs `hint` in: the pick-up's answer.
     pub async fn sign_in(&self, hint: &str) -> Answer {
-        let started = self.start(hint).await.expect(201);
+        self.sign_in_as(&self.desk(), hint).await
+    }
+
+    /// Signs `hint` in as another application: the pick-up's answer.
+    pub async fn sign_in_as(&self, application: &Caller, hint: &str) -> Answer {
+        let started = application.post("/v1/logins", json!({ "login_hint": hint })).await.expect(201);
         self.decide("approve", Value::Null).await;
-        let (holder, path) = self.holder(&started);
+        let path = format!("/v1/logins/{}", started.text("/login_id"));
+        let holder = application.bearer(&started.text("/login_token"));
         let waiting = holder.header("prefer", "wait=30");
         let path = format!("{path}/session");
         let mut pick_up = Box::pin(waiting.post(&path, Value::Null));
