@@ -1,5 +1,6 @@
 //! `relais demo`: the first command of the README, alone on a machine.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -226,4 +227,51 @@ async fn the_five_calls_of_the_readme_work_as_printed() {
         requests.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(redeemed)).then_some(())
     })
     .await;
+}
+
+/// The `login` command of the README, without cargo.
+fn login_line() -> Vec<String> {
+    let readme = include_str!("../../../README.md");
+    let (_, line) = readme.split_once("`cargo run --release -- login ").expect("the command");
+    let arguments = line.split_once('`').expect("its end").0;
+    [&["login"], arguments.split(' ').collect::<Vec<_>>().as_slice()]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_and_login_speak_to_a_person_at_a_terminal() {
+    let (quarters, port) = (Quarters::new(), ports::block(6));
+    let mut command = quarters.demo(port);
+    command.env("LANG", "en_GB.UTF-8");
+    let (mut demo, mut keyboard) = Running::in_a_terminal(&command);
+    demo.shows("Enter: sign 899700000001 in").await;
+    assert!(demo.stdout().starts_with(&expected_ready(port)), "{}", demo.stdout());
+    let phone = Caller::new(format!("http://127.0.0.1:{}", port + 2));
+    let auto = json!({ "decision": "approve", "after_ms": 300 });
+    phone.put("/_sim/settings", json!({ "interval": 1, "auto": auto })).await.expect(200);
+    keyboard.write_all(b"\n").expect("typed");
+    demo.shows("Person: ").await;
+
+    let mut login = relais(&quarters.path("cwd"));
+    let arguments = login_line();
+    assert!(arguments.contains(&"http://127.0.0.1:8080".to_owned()));
+    login
+        .args(arguments.iter().map(|word| word.replace("8080", &port.to_string())))
+        .env("LANG", "en_GB.UTF-8");
+    let (mut login, mut secret) = Running::in_a_terminal(&login);
+    login.shows("Secret (demo): ").await;
+    secret.write_all(b"demo\n").expect("typed");
+    assert_eq!(login.ended().await, 0, "{}", login.stdout());
+    let shown = login.stdout();
+    assert!(shown.contains("Person: ") && shown.contains("Support code: "), "{shown}");
+    assert_eq!(shown.matches("demo").count(), 1, "the secret is not shown: {shown}");
+    assert!(!shown.contains("rsh_") && !shown.contains("rlt_"));
+
+    // Ctrl-C.
+    keyboard.write_all(&[3]).expect("typed");
+    assert_eq!(demo.ended().await, 0, "{}", demo.stdout());
+    assert_eq!(quarters.left(), Vec::<PathBuf>::new());
 }

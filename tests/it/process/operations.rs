@@ -50,7 +50,13 @@ async fn sigterm_answers_parked_calls_finishes_what_is_under_way_and_exits_with_
         let under_way = under_way.expect(201);
         assert!(["starting", "pending"].contains(&under_way.text("/status").as_str()), "{}", under_way.body);
         assert_eq!(node.process.ended().await, 0, "{}", node.process.stderr());
-        assert!(node.process.log().iter().any(|line| line["message"] == "drained"));
+        assert_eq!(node.process.stdout().lines().count(), 1, "stdout has the ready line only");
+        let log = node.process.log();
+        assert_eq!(log.len(), node.process.stderr().lines().count(), "each line of the log is JSON");
+        assert!(log.iter().any(|line| line["message"] == "drained"));
+        for secret in ["rlt_", &parked, &starting] {
+            assert!(!node.process.stderr().contains(secret), "{secret} is in the log");
+        }
         node.relais()
             .try_send(reqwest::Method::GET, "/v1/application", None)
             .await

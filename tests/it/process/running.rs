@@ -1,9 +1,9 @@
 //! A process that a test has started: what it says, signals to it, how it ends.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +67,33 @@ pub struct Running {
 
 impl Running {
     pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// The same in a terminal, at which somebody types what is written to the pipe.
+    pub fn in_a_terminal(command: &Command) -> (Self, ChildStdin) {
+        // Of Debian's essential packages.
+        let mut terminal = Command::new("script");
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let line: Vec<_> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
+        // `exec`: no shell that Ctrl-C would reach as well.
+        let line = format!("exec {}", line.join(" "));
+        terminal.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::piped()).env_clear();
+        terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        terminal.current_dir(command.get_current_dir().expect("a folder"));
+        let mut running = Self::spawn(terminal);
+        let keyboard = running.child.stdin.take().expect("a pipe");
+        (running, keyboard)
+    }
+
+    /// Waits until stdout has this text.
+    pub async fn shows(&self, text: &str) {
+        eventually(text, async || self.stdout().contains(text).then_some(())).await;
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
@@ -125,10 +151,13 @@ impl Running {
 
     /// Waits for the end: the exit code, or the negative signal.
     pub async fn ended(&mut self) -> i32 {
+        let mut looks_left = PATIENCE.as_millis() / 10;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a status") {
                 break status;
             }
+            assert!(looks_left > 0, "it does not end");
+            looks_left -= 1;
             pause(Duration::from_millis(10)).await;
         };
         for reader in self.readers.drain(..) {
@@ -158,11 +187,25 @@ impl Drop for Running {
 fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
     let into = Arc::clone(into);
     std::thread::spawn(move || {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            into.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&line));
-            line.clear();
+        let mut from = from;
+        let (mut buffer, mut rest) = ([0; 4096], Vec::new());
+        // Prompts end without a line feed: what has come is shown at once, but for a character cut in two.
+        while let Ok(read) = from.read(&mut buffer) {
+            rest.extend_from_slice(&buffer[..read]);
+            let whole = if read == 0 { rest.len() } else { valid_length(&rest) };
+            let text = String::from_utf8_lossy(&rest[..whole]).into_owned();
+            into.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            rest.drain(..whole);
+            if read == 0 {
+                return;
+            }
         }
     })
+}
+
+fn valid_length(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
 }

@@ -30,8 +30,6 @@ pub struct Site {
     pub provider_port: u16,
     control_port: u16,
     store: String,
-    /// Signs certificates of applications.
-    pub applications: DevCa,
     desk: String,
     sealed: String,
     _temporary: TempDir,
@@ -117,7 +115,6 @@ impl Site {
             provider_port,
             control_port,
             store,
-            applications,
             desk,
             sealed,
             folder,
