@@ -6,4 +6,5 @@ pub mod database;
 pub mod http;
 pub mod log;
 pub mod postgres;
+pub mod process;
 pub mod stack;
