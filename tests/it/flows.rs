@@ -2,5 +2,7 @@
 
 mod canary;
 mod credentials;
+mod limits;
+mod operations;
 mod problems;
 mod sign_in;

@@ -7,4 +7,5 @@ pub mod http;
 pub mod log;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod stack;
