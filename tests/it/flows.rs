@@ -1,9 +1,12 @@
 //! What users do, end to end, on both stores.
 
+mod canary;
 mod credentials;
 mod endings;
 mod faults;
 mod hang_up;
+mod limits;
+mod operations;
 mod pace;
 mod problems;
 mod races;
