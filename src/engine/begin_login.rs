@@ -11,7 +11,7 @@ use super::ports::{
     Acknowledge, Acknowledgement, Actor, BackchannelRequest, EndLogin, PollJob, SlotFate, StartFailure,
     StoreError, Transition,
 };
-use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus};
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus, hidden_delay};
 use crate::domain::names::RegistrationName;
 use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
@@ -145,8 +145,8 @@ impl Engine {
         let longest = now + request_lifetime;
         let typical = self.lifetimes.last(&login.registration).unwrap_or(request_lifetime);
         let would_expire = now + lifetime(typical, requested_expiry);
-        let hidden_until =
-            (failure.reason == LoginReason::UserUnknown && !reveal_unknown_person).then_some(would_expire);
+        let hidden_until = (failure.reason == LoginReason::UserUnknown && !reveal_unknown_person)
+            .then(|| would_expire + hidden_delay(login.grant_id));
         let slot = match hidden_until {
             Some(until) => SlotFate::KeepUntil(until),
             None if failure.may_have_been_accepted => SlotFate::KeepUntil(longest),

@@ -178,9 +178,9 @@ impl Engine {
     fn allows(&self, login: &Login) -> bool {
         let directory = self.directory.load();
         directory.is_enabled(&login.registration)
-            && directory
-                .application(&login.application)
-                .is_some_and(|application| application.registrations.contains(&login.registration))
+            && directory.application(&login.application).is_some_and(|application| {
+                application.enabled && application.registrations.contains(&login.registration)
+            })
     }
 
     /// Ends the login, or the session that it has become.

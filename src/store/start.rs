@@ -1,13 +1,15 @@
 //! – → `starting`: idempotency key, person slot, login and grant, all or nothing.
 
+use uuid::Uuid;
+
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, Row, args};
 use super::logins::{self, CancelHidden};
 use super::rows::{self, LoginRow};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::KeyedHash;
-use crate::domain::ids::LoginId;
-use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
+use crate::domain::ids::{GrantId, LoginId};
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus, hidden_delay};
 use crate::domain::names::TenantName;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Actor, EndLogin, IdempotencyClaim, NewLogin, Replay, SlotFate, StartOutcome};
@@ -183,7 +185,7 @@ async fn holder(db: &mut Db, new: &NewLogin) -> Result<Option<Holder>, Fault> {
     let row = db
         .fetch_first(
             "SELECT s.login_id AS holder, s.until AS slot_until, l.until AS deadline, l.status AS status,
-                 l.tenant AS tenant, l.application AS application, l.hidden_until AS hidden_until,
+                 l.tenant AS tenant, l.application AS application, l.hidden_until AS hidden_until, l.grant_id AS grant_id,
                  l.hidden_cancelled_at AS hidden_cancelled_at
              FROM person_slots s LEFT JOIN logins l ON l.login_id = s.login_id
              WHERE s.provider = $1 AND s.person = $2",
@@ -204,12 +206,17 @@ fn read_holder(row: &Row, new: &Login) -> Result<Holder, Fault> {
     let hidden = hidden_cancelled_at.is_none()
         && hidden_until.is_some_and(|until| Timestamp::from_micros(until) > new.created_at);
     let pending = hidden || status.as_deref() == Some(LoginStatus::Pending.as_str());
-    let deadline = if hidden { hidden_until } else { deadline };
+    let grant_id: Option<Uuid> = row.get("logins", "grant_id")?;
+    // Shown as a real one's would be.
+    let hidden_deadline = hidden_until
+        .zip(grant_id)
+        .filter(|_| hidden)
+        .map(|(until, grant_id)| Timestamp::from_micros(until) - hidden_delay(GrantId(grant_id)));
     Ok(Holder {
         hidden,
         login_id: LoginId(row.get(slots, "holder")?),
         slot_until: Timestamp::from_micros(row.get(slots, "slot_until")?),
-        deadline: deadline.filter(|_| pending).map(Timestamp::from_micros),
+        deadline: hidden_deadline.or(deadline.filter(|_| pending).map(Timestamp::from_micros)),
         replaceable: pending
             && tenant.as_deref() == Some(new.tenant.as_str())
             && application.as_deref() == Some(new.application.as_str()),

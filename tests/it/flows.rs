@@ -1,7 +1,13 @@
 //! What users do, end to end, on both stores.
 
+mod canary;
 mod credentials;
+mod endings;
+mod faults;
 mod hang_up;
+mod limits;
+mod operations;
+mod pace;
 mod problems;
 mod races;
 mod sign_in;

@@ -6,6 +6,7 @@ mod flows;
 mod house;
 mod http;
 mod model;
+mod process;
 mod provider;
 mod store;
 mod support;

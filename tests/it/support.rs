@@ -6,4 +6,6 @@ pub mod database;
 pub mod http;
 pub mod log;
 pub mod postgres;
+pub mod process;
+pub mod proxy;
 pub mod stack;

@@ -10,7 +10,7 @@ use crate::support::stack::{BACKENDS, DOCTOR, SECRET, Stack};
 
 /// Whose credential a route takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Who {
+pub(super) enum Who {
     Application,
     LoginToken,
     Handle,
@@ -19,7 +19,7 @@ enum Who {
 use Who::{Application, Handle, LoginToken};
 
 /// Every route of the client API.
-const ROUTES: [(&str, &str, Who); 11] = [
+pub(super) const ROUTES: [(&str, &str, Who); 11] = [
     ("get", "/v1/application", Application),
     ("post", "/v1/logins", Application),
     ("get", "/v1/logins/{login_id}", LoginToken),
