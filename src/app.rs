@@ -39,6 +39,8 @@ pub struct App {
     ops: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
+    stop_ops: CancellationToken,
+    ops_task: TaskTracker,
 }
 
 impl App {
@@ -69,7 +71,15 @@ impl App {
     /// Takes over what may change while running: who is enabled, applications and their credentials, certificates
     /// in their files. What needs a restart (listeners, store, keys, addresses of providers) is left as it was.
     pub fn reload(&self, config: Config) {
-        self.engine.reload(start::directory(config.applications, config.registrations, config.providers));
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let fresh = start::directory(config.applications, config.registrations, config.providers);
+        let (directory, ignored) = self.engine.directory().reloaded(&fresh);
+        for what in ignored {
+            tracing::warn!("a change of {what} needs a restart; it is left as it was");
+        }
+        self.engine.reload(directory);
         self.reload_certificates();
         tracing::info!("the configuration has been reloaded");
     }
@@ -82,6 +92,10 @@ impl App {
         self.tasks.close();
         self.tasks.wait().await;
         self.engine.drain(DRAIN).await;
+        // Last, so that whoever asks is told "draining" until there is nothing left to drain.
+        self.stop_ops.cancel();
+        self.ops_task.close();
+        self.ops_task.wait().await;
         tracing::info!("drained");
     }
 

@@ -4,7 +4,6 @@
 //! Secrets are never arguments: they come from stdin or a file.
 
 mod check;
-mod clock;
 mod demo;
 mod keys;
 pub mod login;
@@ -113,7 +112,10 @@ pub fn main() -> ExitCode {
 /// The one verb with endings of its own.
 fn log_in(arguments: login::LoginArgs) -> ExitCode {
     match runtime() {
-        Ok(runtime) => runtime.block_on(login::run(arguments, Arc::new(SystemClock::start()), &SystemRandom)),
+        Ok(runtime) => {
+            let verb = login::run(arguments, Arc::new(SystemClock::start()), &SystemRandom);
+            run_and_leave(runtime, verb)
+        }
         Err(error) => output::failed(&error).into(),
     }
 }
@@ -121,9 +123,16 @@ fn log_in(arguments: login::LoginArgs) -> ExitCode {
 /// Runs a verb that waits.
 fn wait_for(verb: impl Future<Output = End>) -> End {
     match runtime() {
-        Ok(runtime) => runtime.block_on(verb),
+        Ok(runtime) => run_and_leave(runtime, verb),
         Err(error) => output::failed(&error),
     }
+}
+
+/// Leaves without waiting for threads: one that reads from a terminal ends with the next line only.
+fn run_and_leave<T>(runtime: tokio::runtime::Runtime, verb: impl Future<Output = T>) -> T {
+    let end = runtime.block_on(verb);
+    runtime.shutdown_background();
+    end
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -72,8 +72,11 @@ pub struct Engine {
     userinfo: userinfo::Reads,
     /// Every detached task; the drain waits for them.
     tasks: TaskTracker,
+    lifetimes: begin_login::Lifetimes,
     /// Cancelled when the node drains: waiting calls answer at once, background work stops.
     draining: CancellationToken,
+    /// Cancelled when the node's work is done: the lease is renewed until then.
+    leaving: CancellationToken,
 }
 
 impl Engine {
@@ -95,7 +98,9 @@ impl Engine {
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
             tasks: TaskTracker::new(),
+            lifetimes: begin_login::Lifetimes::default(),
             draining: CancellationToken::new(),
+            leaving: CancellationToken::new(),
         })
     }
 
@@ -103,7 +108,7 @@ impl Engine {
     /// [`Engine::drain`].
     pub async fn run(self: &Arc<Self>) -> Result<(), StoreError> {
         self.enter().await?;
-        self.tasks.spawn(self.clone().keep_lease());
+        tokio::spawn(self.clone().keep_lease());
         self.tasks.spawn(self.clone().run_poller());
         self.tasks.spawn(self.clone().run_upkeep());
         self.tasks.spawn(self.clone().run_safety_net());
@@ -116,8 +121,12 @@ impl Engine {
     pub async fn drain(&self, patience: Duration) {
         self.draining.cancel();
         self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+        let done = tokio::time::timeout(patience, self.tasks.wait()).await.is_ok();
+        self.leaving.cancel();
+        if !done {
+            // What is still under way may still send: the lease runs out by itself.
             tracing::warn!(tasks = self.tasks.len(), "work was still under way at the end of the drain");
+            return;
         }
         if let Err(error) = self.store.leave(self.node).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be ended");

@@ -40,6 +40,7 @@ CREATE TABLE logins (
     ended_at            BIGINT,
     hidden_until        BIGINT,
     hidden_cancelled_at BIGINT,
+    hidden_reason       TEXT,
     PRIMARY KEY (tenant, login_id),
     CHECK ((status IN ('starting', 'pending', 'approved')) = (until IS NOT NULL)),
     CHECK ((status = 'pending') = (interval_us IS NOT NULL)),
@@ -82,6 +83,7 @@ CREATE TABLE grants (
         (hint IS NULL AND request IS NULL AND tokens IS NULL AND claims IS NULL AND userinfo IS NULL))
 );
 CREATE INDEX grants_by_id ON grants (grant_id);
+CREATE INDEX grants_by_login ON grants (login_id);
 CREATE INDEX grants_hint_until ON grants (hint_until) WHERE hint_until IS NOT NULL;
 
 CREATE TABLE sessions (

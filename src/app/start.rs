@@ -116,8 +116,9 @@ impl App {
         });
         let limits = Limits { max_connections: whole(config.clients.max_connections), ..Limits::default() };
         tasks.spawn(serve(clients_listener, tls.clone(), clients_router, limits, stop.clone()));
-        tasks.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop.clone()));
-        let app = Self { engine, providers, tls, recorder, clients, ops, stop, tasks };
+        let (stop_ops, ops_task) = (CancellationToken::new(), TaskTracker::new());
+        ops_task.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop_ops.clone()));
+        let app = Self { engine, providers, tls, recorder, clients, ops, stop, tasks, stop_ops, ops_task };
         app.spawn_upkeep();
         Ok(app)
     }

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::End;
-use super::clock::wall_time;
+
 use super::output::{data, environment, say};
+use crate::app::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::domain::clock::Clock as _;
 
 pub(super) fn run(config: Option<&Path>) -> End {
-    match config::load(config, environment(), &[], wall_time()) {
+    match config::load(config, environment(), &[], SystemClock::start().now()) {
         Ok(config) => {
             for warning in &config.warnings {
                 say(format_args!("warning: {warning}"));

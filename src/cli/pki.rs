@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::End;
-use super::clock::wall_time;
+
 use super::output::{failed, say};
+use crate::app::clock::SystemClock;
 use crate::crypto::pki::DevPki;
+use crate::domain::clock::Clock as _;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -29,7 +31,7 @@ pub(super) fn run(verb: &Verb) -> End {
 }
 
 fn dev(out: &Path, client_id: &str) -> End {
-    let written = DevPki::generate(client_id, wall_time()).and_then(|pki| pki.write(out));
+    let written = DevPki::generate(client_id, SystemClock::start().now()).and_then(|pki| pki.write(out));
     match written {
         Ok(()) => {
             say(format_args!("{} written to {}", DevPki::FILES.join(", "), out.display()));

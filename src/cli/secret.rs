@@ -7,11 +7,13 @@ use clap::Subcommand;
 use zeroize::Zeroizing;
 
 use super::End;
-use super::clock::wall_time;
+
 use super::output::{data, environment, failed, say};
+use crate::app::clock::SystemClock;
 use crate::config;
 use crate::crypto::enc;
 use crate::crypto::random::SystemRandom;
+use crate::domain::clock::Clock as _;
 use crate::domain::secret::Secret;
 
 #[derive(Subcommand)]
@@ -30,7 +32,7 @@ pub(super) fn run(config: Option<&Path>, verb: &Verb) -> End {
 }
 
 fn encrypt(config: Option<&Path>) -> End {
-    let ring = match config::load_key_ring(config, environment(), wall_time()) {
+    let ring = match config::load_key_ring(config, environment(), SystemClock::start().now()) {
         Ok(ring) => ring,
         Err(problems) => {
             say(problems);

@@ -218,10 +218,11 @@ impl EndStatus {
 /// A `user_unknown` that the application must not be told of: shown as pending, then as expired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hidden {
-    /// Until when it is shown as pending: when a real request would have expired.
+    /// Until when it is shown as pending: when a real login would have expired, its last poll included
+    /// ([`hidden_delay`]).
     pub until: Timestamp,
-    /// When the application cancelled what it took for a pending login.
-    pub cancelled_at: Option<Timestamp>,
+    /// When and why what the application took for a pending login was cancelled.
+    pub cancelled: Option<(Timestamp, LoginReason)>,
 }
 
 /// The facts that exist in each state.
@@ -339,6 +340,13 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// How long after its deadline a hidden login ends: a real one does when its last poll is answered, up to an interval
+/// later, and a hidden one must not be known by ending on the dot. From an identifier that no answer shows.
+#[must_use]
+pub fn hidden_delay(grant_id: GrantId) -> Duration {
+    Duration::from_micros(u64::try_from(grant_id.0.as_u128() % 5_250_000).unwrap_or(0))
+}
+
 /// How long a login can be read by its token after its end.
 pub const READABLE_AFTER_END: Duration = Duration::from_mins(10);
 
@@ -400,8 +408,8 @@ impl Login {
             expires_at: at + READABLE_AFTER_END,
             changes_at: None,
         };
-        match hidden.cancelled_at {
-            Some(at) => ended(LoginStatus::Cancelled, LoginReason::Cancelled, at, self.version),
+        match hidden.cancelled {
+            Some((at, reason)) => ended(LoginStatus::Cancelled, reason, at, self.version),
             None if now >= hidden.until => ended(
                 LoginStatus::Expired,
                 LoginReason::Expired,
@@ -412,7 +420,7 @@ impl Login {
                 status: LoginStatus::Pending,
                 reason: None,
                 version: self.version,
-                expires_at: hidden.until,
+                expires_at: hidden.until - hidden_delay(self.grant_id),
                 changes_at: Some(hidden.until),
             },
         }
@@ -423,7 +431,7 @@ impl Login {
     pub fn ended_at(&self) -> Option<Timestamp> {
         match &self.state {
             LoginState::Ended { hidden: Some(hidden), .. } => {
-                Some(hidden.cancelled_at.unwrap_or(hidden.until))
+                Some(hidden.cancelled.map_or(hidden.until, |(at, _)| at))
             }
             LoginState::Ended { at, .. } | LoginState::PickedUp { at, .. } => Some(*at),
             _ => None,

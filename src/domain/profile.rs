@@ -75,7 +75,7 @@ impl BindingRule {
 /// How the answer's claims become a [`super::subject::Subject`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SubjectRule {
-    /// PSC userinfo: `SubjectNameID`, `SubjectRefPro.exercices[].activities[]` (`psc.md` §3.5).
+    /// PSC userinfo: `SubjectNameID`, `SubjectRefPro.exercices[].activities[]`.
     Psc,
     /// OpenID Connect Core §5.1 standard claims only.
     Standard,
@@ -110,7 +110,7 @@ pub struct Profile {
     pub trusts_advertised_acr: bool,
 }
 
-/// Pro Santé Connect, a customised Keycloak (`psc.md` §1–3).
+/// Pro Santé Connect, a customised Keycloak.
 static PSC: Profile = Profile {
     name: ProfileName::Psc,
     hint_rule: HintRule::FrenchNationalId,
@@ -126,7 +126,7 @@ static PSC: Profile = Profile {
     trusts_advertised_acr: false,
 };
 
-/// Keycloak as it comes (`ciba.md` §4.2).
+/// Keycloak as it comes.
 static KEYCLOAK: Profile = Profile {
     name: ProfileName::Keycloak,
     hint_rule: HintRule::Verbatim,

@@ -35,7 +35,7 @@ pub struct Subject {
     pub complete: bool,
 }
 
-/// The kinds of national identifier (`psc.md` §3.5). Clients must expect more.
+/// The kinds of national identifier. Clients must expect more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NationalIdKind {

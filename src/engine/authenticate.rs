@@ -10,6 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use thiserror::Error;
 
 use super::Engine;
+use super::directory::Directory;
 use crate::domain::application::{Application, ApplicationCredential};
 use crate::domain::names::ApplicationName;
 use crate::domain::secret::Secret;
@@ -61,14 +62,29 @@ impl Engine {
                 .ok()
                 .and_then(|name| directory.application(&name).cloned())
                 .filter(|application| secret_matches(&application.credential, secret)),
-            Credential::Certificate(certificate) => directory
-                .applications()
-                .find(|application| certificate_matches(&application.credential, certificate))
-                .cloned(),
+            Credential::Certificate(certificate) => owner_of(&directory, certificate),
         }
         .ok_or(AuthenticateError::Unknown)?;
         if application.enabled { Ok(application) } else { Err(AuthenticateError::Disabled) }
     }
+}
+
+/// The one application that a certificate belongs to. Where configuration gives it to several (by thumbprint here, by
+/// name there), it is nobody's: whom it signs in must not depend on chance.
+fn owner_of(directory: &Directory, certificate: &CallerCertificate) -> Option<Arc<Application>> {
+    let mut owners = directory
+        .applications()
+        .filter(|application| certificate_matches(&application.credential, certificate));
+    let owner = owners.next()?;
+    if let Some(other) = owners.next() {
+        tracing::error!(
+            application = %owner.name,
+            other = %other.name,
+            "a client certificate belongs to two applications; it is refused"
+        );
+        return None;
+    }
+    Some(owner.clone())
 }
 
 fn secret_matches(credential: &ApplicationCredential, secret: &Secret) -> bool {

@@ -1,6 +1,7 @@
 //! Calling the provider for a committed login, and writing down what came of it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{Instrument, Span};
@@ -10,7 +11,9 @@ use super::ports::{
     Acknowledge, Acknowledgement, Actor, BackchannelRequest, EndLogin, PollJob, SlotFate, StartFailure,
     StoreError, Transition,
 };
-use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus};
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus, hidden_delay};
+use crate::domain::names::RegistrationName;
+use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::telemetry::metrics;
@@ -23,6 +26,25 @@ pub(super) const SLOT_GRACE: Duration = Duration::from_mins(1);
 
 /// How long between two attempts to commit what must not be lost.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How long a login may be `starting`: the provider's time-out, and a second to write the outcome down.
+pub(super) fn start_life(profile: &Profile) -> Duration {
+    profile.start_timeout + Duration::from_secs(1)
+}
+
+/// How long requests have lived lately, by registration: what a hidden `user_unknown` must look like.
+#[derive(Default)]
+pub(super) struct Lifetimes(Mutex<HashMap<RegistrationName, Duration>>);
+
+impl Lifetimes {
+    fn note(&self, registration: &RegistrationName, lifetime: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(registration.clone(), lifetime);
+    }
+
+    fn last(&self, registration: &RegistrationName) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(registration).copied()
+    }
+}
 
 /// What the provider must be asked.
 pub(super) struct Begin {
@@ -65,7 +87,8 @@ impl Engine {
         };
         match self.providers.start(&login.registration, request).await {
             Ok(acknowledgement) => {
-                let lifetime = lifetime(&acknowledgement, requested_expiry);
+                self.lifetimes.note(&login.registration, acknowledgement.expires_in);
+                let lifetime = lifetime(acknowledgement.expires_in, requested_expiry);
                 let job =
                     PollJob { login, auth_req_id: acknowledgement.auth_req_id.clone(), scope, acr_values };
                 self.acknowledged(job, acknowledgement, lifetime).await;
@@ -85,6 +108,7 @@ impl Engine {
         let acknowledge = Acknowledge {
             login_id: job.login.login_id,
             attempt: self.attempt(),
+            owner: self.node,
             now,
             until,
             interval: acknowledgement.interval,
@@ -117,11 +141,12 @@ impl Engine {
         reveal_unknown_person: bool,
     ) {
         let now = self.clock.now();
-        let longest = now + self.request_lifetime(login);
-        let would_expire =
-            requested_expiry.map_or(longest, |secs| longest.min(now + Duration::from_secs(u64::from(secs))));
-        let hidden_until =
-            (failure.reason == LoginReason::UserUnknown && !reveal_unknown_person).then_some(would_expire);
+        let request_lifetime = self.request_lifetime(login);
+        let longest = now + request_lifetime;
+        let typical = self.lifetimes.last(&login.registration).unwrap_or(request_lifetime);
+        let would_expire = now + lifetime(typical, requested_expiry);
+        let hidden_until = (failure.reason == LoginReason::UserUnknown && !reveal_unknown_person)
+            .then(|| would_expire + hidden_delay(login.grant_id));
         let slot = match hidden_until {
             Some(until) => SlotFate::KeepUntil(until),
             None if failure.may_have_been_accepted => SlotFate::KeepUntil(longest),
@@ -138,7 +163,14 @@ impl Engine {
             slot,
             hidden_until,
         };
-        self.persist(longest, || self.end(end.clone(), &ENGINE)).await;
+        let ended = self.persist(longest, || self.end(end.clone(), &ENGINE)).await;
+        // Cancelled while starting, and now refused for certain: no phone rings, the person is free.
+        if let Some(Transition::Lost(login)) = ended
+            && login.state.status() == LoginStatus::Cancelled
+            && !failure.may_have_been_accepted
+        {
+            self.persist(longest, || self.store.free_slot_of_cancelled(login.login_id)).await;
+        }
     }
 
     /// The one way to end a login: writes, counts, logs, wakes.
@@ -186,7 +218,7 @@ impl Engine {
 pub(super) static ENGINE: Actor = Actor::engine();
 
 /// min(acknowledged, `requested_expiry`, ceiling).
-fn lifetime(acknowledgement: &Acknowledgement, requested_expiry: Option<u32>) -> Duration {
+fn lifetime(acknowledged: Duration, requested_expiry: Option<u32>) -> Duration {
     let asked = requested_expiry.map_or(CEILING, |secs| Duration::from_secs(u64::from(secs)));
-    acknowledgement.expires_in.min(asked).min(CEILING)
+    acknowledged.min(asked).min(CEILING)
 }

@@ -16,7 +16,7 @@ use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatu
 pub enum CancelLoginError {
     /// It has become a session: end that.
     #[error("the login has been picked up")]
-    AlreadyPickedUp,
+    AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the cancellation was cut short")]
     CutShort(#[source] JoinError),
@@ -44,16 +44,21 @@ impl Engine {
         loop {
             let now = self.clock.now();
             let (from, slot): (&'static [LoginStatus], _) = match &current.state {
-                LoginState::Starting { .. } => {
-                    (&[LoginStatus::Starting], SlotFate::KeepUntil(now + self.request_lifetime(&current)))
+                // The request may still be accepted until the start is given up, and live from then.
+                LoginState::Starting { until } => {
+                    (&[LoginStatus::Starting], SlotFate::KeepUntil(*until + self.request_lifetime(&current)))
                 }
+                // Shown as expired already, and so it stays.
+                LoginState::Approved { until, .. } if now >= *until => return Ok(()),
                 LoginState::Pending { .. } | LoginState::Approved { .. } => {
                     (&[LoginStatus::Pending, LoginStatus::Approved], SlotFate::Free)
                 }
-                LoginState::Ended { hidden: Some(hidden), .. } if hidden.cancelled_at.is_none() => {
+                LoginState::Ended { hidden: Some(hidden), .. } if hidden.cancelled.is_none() => {
                     return self.cancel_hidden(current.login_id, by).await;
                 }
-                LoginState::PickedUp { .. } => return Err(CancelLoginError::AlreadyPickedUp),
+                LoginState::PickedUp { .. } => {
+                    return Err(CancelLoginError::AlreadyPickedUp(Box::new(current)));
+                }
                 LoginState::Ended { .. } => return Ok(()),
             };
             let end = EndLogin {

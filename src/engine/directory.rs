@@ -42,6 +42,43 @@ impl Directory {
         Self { applications, registrations, providers }
     }
 
+    /// This directory with what `fresh` may change while the server runs: applications over the registrations that
+    /// there are, and the switches. Also the names of what would need a restart.
+    #[must_use]
+    pub fn reloaded(&self, fresh: &Self) -> (Self, Vec<String>) {
+        let mut ignored = Vec::new();
+        let switched =
+            |name: &RegistrationName| fresh.registrations.get(name).is_some_and(|(it, _)| it.enabled);
+        let providers: Vec<Provider> = self
+            .providers
+            .values()
+            .map(|provider| Provider {
+                enabled: fresh.providers.get(&provider.name).is_some_and(|it| it.enabled),
+                ..(**provider).clone()
+            })
+            .collect();
+        let registrations: Vec<Registration> = self
+            .registrations
+            .values()
+            .map(|(registration, _)| Registration {
+                enabled: switched(&registration.name),
+                ..(**registration).clone()
+            })
+            .collect();
+        for (name, provider) in &fresh.providers {
+            if !self.providers.get(name).is_some_and(|it| it.is_same_but_for_switch(provider)) {
+                ignored.push(format!("providers.{name}"));
+            }
+        }
+        for (name, (registration, _)) in &fresh.registrations {
+            if !self.registrations.get(name).is_some_and(|(it, _)| it.is_same_but_for_switch(registration)) {
+                ignored.push(format!("registrations.{name}"));
+            }
+        }
+        let applications = fresh.applications.values().map(|application| (**application).clone()).collect();
+        (Self::new(applications, registrations, providers), ignored)
+    }
+
     /// An application by its name.
     #[must_use]
     pub fn application(&self, name: &ApplicationName) -> Option<&Arc<Application>> {

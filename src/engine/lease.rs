@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Engine;
-use super::begin_login::ENGINE;
-use super::ports::{EndLogin, SlotFate, StoreError};
+use super::begin_login::{ENGINE, start_life};
+use super::ports::{DeadFor, EndLogin, SlotFate, StoreError};
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
@@ -40,14 +40,16 @@ impl Engine {
         self.adopt_all().await
     }
 
-    /// Renews the lease and looks for orphans, until the node drains.
+    /// Renews the lease and looks for orphans, until this node's work is done: a start that is under way while it
+    /// drains must not be taken for a dead node's.
     pub(super) async fn keep_lease(self: Arc<Self>) {
         loop {
             tokio::select! {
-                () = self.draining.cancelled() => return,
+                () = self.leaving.cancelled() => return,
                 () = self.clock.sleep(RENEWAL) => {}
             }
             let kept = match self.renew().await {
+                Ok(()) if self.draining.is_cancelled() => Ok(()),
                 Ok(()) => self.adopt_all().await,
                 Err(error) => Err(error),
             };
@@ -66,18 +68,32 @@ impl Engine {
 
     async fn adopt_all(self: &Arc<Self>) -> Result<(), StoreError> {
         let directory = self.directory();
+        let mut failure = None;
         for (registration, provider) in directory.registrations() {
-            let adopted =
-                self.store.adopt(self.node, &registration.name, provider.profile.poll_timeout).await?;
-            for login_id in adopted.starting {
-                self.fail_orphan(login_id, registration.request_lifetime).await?;
-            }
+            let dead_for = DeadFor {
+                pending: provider.profile.poll_timeout,
+                starting: provider.profile.poll_timeout.max(start_life(provider.profile)),
+            };
+            let adopted = match self.store.adopt(self.node, &registration.name, dead_for).await {
+                Ok(adopted) => adopted,
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
+            // First what must be polled: it is this node's now, and in no other queue.
             for job in adopted.pending {
                 tracing::info!(login.id = %job.login.login_id, "a login of another node is adopted");
                 self.poller.add(self, job);
             }
+            for login_id in adopted.starting {
+                if let Err(error) = self.fail_orphan(login_id, registration.request_lifetime).await {
+                    // It is swept later.
+                    failure = Some(error);
+                }
+            }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Nobody will ever know what the provider answered.

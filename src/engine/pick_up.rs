@@ -17,7 +17,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::random::uuid_v7;
 use crate::domain::secret::SessionHandle;
-use crate::domain::session::{Session, SessionState};
+use crate::domain::session::{Session, SessionEndReason, SessionState};
 use crate::domain::time::Timestamp;
 use crate::telemetry::metrics;
 
@@ -48,22 +48,22 @@ pub struct PickedUp {
 pub enum PickUpError {
     /// The handle was used, or the time to repeat is over.
     #[error("the login has been picked up")]
-    AlreadyPickedUp,
+    AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the pick-up was cut short")]
     CutShort(#[source] JoinError),
     /// The subject has no such *situation d'exercice*; the login stays approved.
     #[error("no exercice by that id")]
-    ExerciceUnknown,
+    ExerciceUnknown(Box<Login>),
     /// Another person than expected; the login has failed.
     #[error("the session belongs to another person than expected")]
-    IdentityMismatch,
+    IdentityMismatch(Box<Login>),
     /// Neither approved nor, without a wait, about to be.
     #[error("the login is not approved")]
     NotApproved(Box<Login>),
     /// The registration has been switched off since; the login has failed.
     #[error("the registration is disabled")]
-    PolicyNotMet,
+    PolicyNotMet(Box<Login>),
     /// The token opens no login.
     #[error("the login could not be read")]
     Read(#[from] ReadLoginError),
@@ -97,11 +97,11 @@ impl Engine {
 
     /// Detached: runs to its end.
     async fn hand_over(self: Arc<Self>, login: Login, call: PickUpCall) -> Result<PickedUp, PickUpError> {
-        if matches!(login.state, LoginState::Approved { .. })
-            && !self.directory.load().is_enabled(&login.registration)
-        {
-            self.fail_approved(&login, LoginReason::PolicyNotMet, &call.by).await?;
-            return Err(PickUpError::PolicyNotMet);
+        if !self.allows(&login) {
+            return Err(self.refuse(&login, LoginReason::PolicyNotMet, &call.by).await?);
+        }
+        if matches!(login.state, LoginState::PickedUp { .. }) {
+            return self.repeat(login, call).await;
         }
         let grant = self.store.grant(login.grant_id).await?;
         let Some((tokens, claims)) = grant.and_then(|grant| Some((grant.tokens?, grant.claims?))) else {
@@ -110,17 +110,51 @@ impl Engine {
         };
         let claims =
             self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
-        self.check_wishes(&login, &claims, &call).await?;
+        if !is_expected(&claims, &call) {
+            return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
+        }
+        if !has_exercice(&claims, &call) {
+            return Err(PickUpError::ExerciceUnknown(Box::new(login)));
+        }
+        let session = self.new_session(&login, tokens.refresh_expires_at, call.exercice.clone());
+        let (session, handle) = self.exchange(&login, session, &call.by).await?;
+        Ok(PickedUp { view: SessionView { session, claims }, handle })
+    }
+
+    /// The answer of a pick-up was lost. The store decides first whether it may be repeated at all.
+    async fn repeat(self: Arc<Self>, login: Login, call: PickUpCall) -> Result<PickedUp, PickUpError> {
+        let session = self.new_session(&login, None, None);
+        let (session, handle) = self.exchange(&login, session, &call.by).await?;
+        let grant = self.store.grant(login.grant_id).await?;
+        let Some(claims) = grant.and_then(|grant| grant.claims) else {
+            // The session has ended since.
+            return Err(PickUpError::AlreadyPickedUp(Box::new(login)));
+        };
+        let claims =
+            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        if !is_expected(&claims, &call) {
+            return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
+        }
+        Ok(PickedUp { view: SessionView { session, claims }, handle })
+    }
+
+    /// Draws a handle and lets the store exchange the login for it.
+    async fn exchange(
+        &self,
+        login: &Login,
+        session: Session,
+        by: &Actor,
+    ) -> Result<(Session, SessionHandle), PickUpError> {
         let now = self.clock.now();
         let handle = draw_session_handle(&*self.random);
         let pick_up = PickUp {
-            session: self.new_session(&login, tokens.refresh_expires_at, call.exercice, now),
+            session,
             attempt: self.attempt(),
             now,
             handle: hash_handle(&self.ring, &handle),
-            repeatable_until: now + self.pick_up_repeat(&login),
+            repeatable_until: now + self.pick_up_repeat(login),
         };
-        let session = match self.store.pick_up(pick_up, &call.by).await? {
+        let session = match self.store.pick_up(pick_up, by).await? {
             PickUpOutcome::First(session) => {
                 metrics::login_ended(&login.registration, LoginStatus::PickedUp.as_str());
                 self.login_changed(login.login_id);
@@ -128,7 +162,7 @@ impl Engine {
             }
             PickUpOutcome::Repeated(session) => session,
             PickUpOutcome::NotApproved(login) => return Err(PickUpError::NotApproved(login)),
-            PickUpOutcome::AlreadyPickedUp(_) => return Err(PickUpError::AlreadyPickedUp),
+            PickUpOutcome::AlreadyPickedUp(login) => return Err(PickUpError::AlreadyPickedUp(login)),
             PickUpOutcome::NotFound => return Err(ReadLoginError::NotFound.into()),
         };
         tracing::info!(
@@ -137,37 +171,44 @@ impl Engine {
             support_code = %session.support_code,
             "a session has been picked up"
         );
-        Ok(PickedUp { view: SessionView { session: *session, claims }, handle })
+        Ok((*session, handle))
+    }
+
+    /// The decisions that are made again at pick-up.
+    fn allows(&self, login: &Login) -> bool {
+        let directory = self.directory.load();
+        directory.is_enabled(&login.registration)
+            && directory.application(&login.application).is_some_and(|application| {
+                application.enabled && application.registrations.contains(&login.registration)
+            })
+    }
+
+    /// Ends the login, or the session that it has become.
+    async fn refuse(
+        &self,
+        login: &Login,
+        reason: LoginReason,
+        by: &Actor,
+    ) -> Result<PickUpError, StoreError> {
+        if let LoginState::PickedUp { session_id, .. } = login.state {
+            self.end_session_for(session_id, SessionEndReason::Revoked, by).await?;
+        } else {
+            self.fail_approved(login, reason, by).await?;
+        }
+        Ok(match reason {
+            LoginReason::IdentityMismatch => PickUpError::IdentityMismatch(Box::new(login.clone())),
+            _ => PickUpError::PolicyNotMet(Box::new(login.clone())),
+        })
     }
 
     async fn not_approved(&self, login: &Login) -> Result<PickUpError, StoreError> {
         Ok(match self.store.login(login.login_id).await? {
-            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => PickUpError::AlreadyPickedUp,
+            Some(login) if matches!(login.state, LoginState::PickedUp { .. }) => {
+                PickUpError::AlreadyPickedUp(Box::new(login))
+            }
             Some(login) => PickUpError::NotApproved(Box::new(login)),
             None => ReadLoginError::NotFound.into(),
         })
-    }
-
-    async fn check_wishes(
-        &self,
-        login: &Login,
-        claims: &GrantClaims,
-        call: &PickUpCall,
-    ) -> Result<(), PickUpError> {
-        let subject = &claims.subject;
-        if let Some(expected) = &call.expected_subject
-            && subject.national_id.as_ref() != Some(expected)
-            && subject.sub != *expected
-        {
-            self.fail_approved(login, LoginReason::IdentityMismatch, &call.by).await?;
-            return Err(PickUpError::IdentityMismatch);
-        }
-        match &call.exercice {
-            Some(id) if !subject.exercices.iter().any(|exercice| exercice.id == *id) => {
-                Err(PickUpError::ExerciceUnknown)
-            }
-            _ => Ok(()),
-        }
     }
 
     async fn fail_approved(&self, login: &Login, reason: LoginReason, by: &Actor) -> Result<(), StoreError> {
@@ -190,8 +231,8 @@ impl Engine {
         login: &Login,
         grant_expires_at: Option<Timestamp>,
         exercice: Option<String>,
-        now: Timestamp,
     ) -> Session {
+        let now = self.clock.now();
         let policy =
             self.directory.load().application(&login.application).map(|application| application.session);
         let idle = policy.map_or(Duration::from_mins(30), |policy| policy.idle);
@@ -230,4 +271,16 @@ impl Engine {
             .application(&login.application)
             .map_or(Duration::from_mins(1), |application| application.pick_up_repeat)
     }
+}
+
+/// Whether it is the person that the caller thinks it is.
+fn is_expected(claims: &GrantClaims, call: &PickUpCall) -> bool {
+    let subject = &claims.subject;
+    call.expected_subject
+        .as_ref()
+        .is_none_or(|expected| subject.national_id.as_ref() == Some(expected) || subject.sub == *expected)
+}
+
+fn has_exercice(claims: &GrantClaims, call: &PickUpCall) -> bool {
+    call.exercice.as_ref().is_none_or(|id| claims.subject.exercices.iter().any(|known| known.id == *id))
 }

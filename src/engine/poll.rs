@@ -9,6 +9,7 @@ use super::poller::Waiting;
 use super::ports::{
     Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, SlotFate, Transition,
 };
+use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::secret::Secret;
@@ -33,6 +34,10 @@ struct Next {
 impl Engine {
     /// Sends one poll and acts on the answer.
     pub(super) async fn poll_once(self: Arc<Self>, waiting: Waiting) {
+        if waiting.give_up {
+            self.finish(&waiting, EndStatus::Expired, LoginReason::Expired).await;
+            return;
+        }
         if !self.lease.is_valid(self.clock.monotonic()) {
             self.poller.put(self.clock.monotonic(), waiting);
             return;
@@ -111,7 +116,8 @@ impl Engine {
         }
         waiting.interval = next.pace.interval;
         waiting.failures = next.failures;
-        self.poller.put(next.at, waiting);
+        let patience = self.last_poll_patience(&waiting.job.login);
+        self.poller.put_next(next.at, patience, waiting);
     }
 
     fn next(
@@ -142,7 +148,7 @@ impl Engine {
             not_before: held_back.map(|length| wall + length),
             provider_slow: failures >= SLOW_AFTER,
         };
-        Next { pace, at: at.min(waiting.deadline), failures }
+        Next { pace, at, failures }
     }
 
     fn pace_of(&self, login: &Login) -> Option<Pace> {
@@ -220,6 +226,17 @@ impl Engine {
             .load()
             .application(&login.application)
             .map_or(Duration::from_mins(5), |application| application.pick_up_window)
+    }
+
+    /// How long after its deadline the last poll of a login may go out: it must be answered before the sweeper
+    /// takes the login for abandoned.
+    pub(super) fn last_poll_patience(&self, login: &Login) -> Duration {
+        let poll_timeout = self
+            .directory
+            .load()
+            .registration(&login.registration)
+            .map_or(Duration::ZERO, |(_, provider)| provider.profile.poll_timeout);
+        OWNERS_TIME.saturating_sub(poll_timeout + Duration::from_secs(2))
     }
 
     /// What the provider's profile adds to the interval.

@@ -32,6 +32,10 @@ pub(super) struct Waiting {
     pub(super) deadline: Monotonic,
     /// Polls in a row that the provider has not answered.
     pub(super) failures: u32,
+    /// When it is due; an entry of the heap that says another time is out of date.
+    pub(super) due: Monotonic,
+    /// It is due to be given up, not to be polled.
+    pub(super) give_up: bool,
 }
 
 #[derive(Default)]
@@ -56,12 +60,25 @@ impl Poller {
         let deadline = monotonic + until.since(now);
         let margin = engine.poll_margin(&job.login);
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
-        let at = (monotonic + interval + margin).max(held_back).min(deadline);
-        self.put(at, Waiting { job, interval, deadline, failures: 0 });
+        let earliest = (monotonic + interval + margin).max(held_back);
+        let patience = engine.last_poll_patience(&job.login);
+        let waiting = Waiting { job, interval, deadline, failures: 0, due: earliest, give_up: false };
+        self.put_next(earliest, patience, waiting);
+    }
+
+    /// The next poll at `earliest`, which no deadline makes earlier. One that falls behind the deadline is the last,
+    /// and must fall within `patience` of it; else the login is given up at its deadline.
+    pub(super) fn put_next(&self, earliest: Monotonic, patience: Duration, waiting: Waiting) {
+        if earliest <= waiting.deadline + patience {
+            self.put(earliest, waiting);
+        } else {
+            self.put(waiting.deadline, Waiting { give_up: true, ..waiting });
+        }
     }
 
     pub(super) fn put(&self, at: Monotonic, waiting: Waiting) {
         let login_id = waiting.job.login.login_id;
+        let waiting = Waiting { due: at, ..waiting };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.due.push(Reverse((at, login_id)));
         queue.waiting.insert(login_id, waiting);
@@ -77,7 +94,10 @@ impl Poller {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         while due.len() < BATCH && queue.due.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            due.extend(queue.due.pop().map(|Reverse((_, login_id))| login_id));
+            let Some(Reverse((at, login_id))) = queue.due.pop() else { break };
+            if queue.waiting.get(&login_id).is_some_and(|waiting| waiting.due == at) {
+                due.push(login_id);
+            }
         }
         due
     }
@@ -88,7 +108,12 @@ impl Poller {
 
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.due.extend(login_ids.iter().map(|login_id| Reverse((at, *login_id))));
+        for login_id in login_ids {
+            if let Some(waiting) = queue.waiting.get_mut(login_id) {
+                waiting.due = at;
+                queue.due.push(Reverse((at, *login_id)));
+            }
+        }
     }
 }
 

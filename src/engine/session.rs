@@ -17,6 +17,7 @@ use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;
 use crate::domain::secret::{Secret, SessionHandle};
 use crate::domain::session::{READABLE_AFTER_END, Session, SessionEndReason, SessionState, USE_WRITE_LAG};
+use crate::domain::support_code::SupportCode;
 
 /// A session, and what its grant says.
 pub struct SessionView {
@@ -50,10 +51,15 @@ pub enum SessionError {
     CutShort(#[source] JoinError),
     /// The session has ended.
     #[error("the session has ended")]
-    Ended(SessionEndReason),
+    Ended {
+        /// The session's.
+        support_code: SupportCode,
+        /// Why.
+        reason: SessionEndReason,
+    },
     /// The subject has no such *situation d'exercice*.
     #[error("no exercice by that id")]
-    ExerciceUnknown,
+    ExerciceUnknown(SupportCode),
     /// Unknown, killed by a repeated pick-up, or too old.
     #[error("the handle opens nothing")]
     HandleInvalid,
@@ -62,7 +68,7 @@ pub enum SessionError {
     Store(#[from] StoreError),
     /// The provider does not give userinfo now.
     #[error("userinfo could not be read")]
-    UserinfoUnavailable,
+    UserinfoUnavailable(SupportCode),
 }
 
 impl Engine {
@@ -85,7 +91,9 @@ impl Engine {
     pub async fn session_userinfo(self: &Arc<Self>, call: &HandleCall) -> Result<Secret, SessionError> {
         let view = self.use_session(call, true).await?;
         let grant = self.store.grant(view.session.grant_id).await?;
-        grant.and_then(|grant| grant.userinfo).ok_or(SessionError::UserinfoUnavailable)
+        grant
+            .and_then(|grant| grant.userinfo)
+            .ok_or_else(|| SessionError::UserinfoUnavailable(view.session.support_code))
     }
 
     /// Chooses the *situation d'exercice*.
@@ -96,7 +104,7 @@ impl Engine {
     ) -> Result<SessionView, SessionError> {
         let view = self.use_session(call, false).await?;
         if !view.claims.subject.exercices.iter().any(|known| known.id == exercice) {
-            return Err(SessionError::ExerciceUnknown);
+            return Err(SessionError::ExerciceUnknown(view.session.support_code));
         }
         let (engine, by, session_id) = (self.clone(), call.by.clone(), view.session.session_id);
         let chosen = self
@@ -134,7 +142,10 @@ impl Engine {
     ) -> Result<(Session, Subscription), SessionError> {
         let presented = self.present(call).await?;
         let ear = self.hub.subscribe(Changed::Session(presented.session.session_id));
-        let session = self.record(&presented, false).await?;
+        self.record(&presented, false).await?;
+        // Read once more: a change between the first reading and the subscription has ticked for nobody.
+        let session_id = presented.session.session_id;
+        let session = self.store.session(session_id).await?.ok_or(SessionError::HandleInvalid)?;
         Ok((session, ear))
     }
 
@@ -161,20 +172,19 @@ impl Engine {
             let readable = now < at + READABLE_AFTER_END;
             return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
         }
-        if !application.enabled {
-            return Err(SessionError::ApplicationDisabled);
-        }
-        let over = if directory.is_enabled(&session.registration) {
-            session.overdue(now)
-        } else {
-            Some(SessionEndReason::Revoked)
-        };
+        let allowed = application.enabled
+            && directory.is_enabled(&session.registration)
+            && application.registrations.contains(&session.registration);
+        let over = if allowed { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
         if let Some(reason) = over {
             let (engine, by, session_id) = (self.clone(), call.by.clone(), session.session_id);
             let session = self
                 .detached(async move { engine.end_session_for(session_id, reason, &by).await })
                 .await
                 .map_err(SessionError::CutShort)??;
+            if !application.enabled {
+                return Err(SessionError::ApplicationDisabled);
+            }
             return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
         }
         Ok(presented)
@@ -213,8 +223,9 @@ impl Engine {
 
 /// The error that an ended session is; a race that finds it still active is told as idle, its only near cause.
 fn ended(session: &Session) -> SessionError {
-    match session.state {
-        SessionState::Ended { reason, .. } => SessionError::Ended(reason),
-        SessionState::Active => SessionError::Ended(SessionEndReason::Idle),
-    }
+    let reason = match session.state {
+        SessionState::Ended { reason, .. } => reason,
+        SessionState::Active => SessionEndReason::Idle,
+    };
+    SessionError::Ended { support_code: session.support_code.clone(), reason }
 }

@@ -9,15 +9,14 @@ use tokio::task::JoinError;
 use uuid::Uuid;
 
 use super::Engine;
-use super::begin_login::Begin;
-use super::ports::{Actor, Changed, IdempotencyClaim, NewLogin, StartOutcome, StoreError};
-use super::read_login::ReadLoginError;
+use super::begin_login::{Begin, start_life};
+use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
 use crate::crypto::ring::{KeyedHash, Purpose};
 use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_token};
 use crate::domain::application::{Application, BindingMessageBy};
 use crate::domain::hint::{self, HintError};
 use crate::domain::ids::{GrantId, LoginId};
-use crate::domain::login::{Login, LoginState};
+use crate::domain::login::{Login, LoginState, LoginStatus};
 use crate::domain::names::RegistrationName;
 use crate::domain::random::{below, uuid_v7};
 use crate::domain::registration::{Provider, Registration};
@@ -143,6 +142,9 @@ struct Checked {
 impl Engine {
     /// Starts a login and waits up to [`START_WAIT`] for the provider.
     pub async fn start_login(self: &Arc<Self>, start: StartLogin) -> Result<Started, StartLoginError> {
+        if let Some(replayed) = self.replayed(&start).await? {
+            return Ok(self.after_provider(replayed).await);
+        }
         let checked = self.check(&start)?;
         self.providers
             .ensure_metadata(&checked.registration.name)
@@ -153,24 +155,33 @@ impl Engine {
             .detached(async move { engine.commit_start(start, checked).await })
             .await
             .map_err(StartLoginError::CutShort)??;
+        Ok(self.after_provider(started).await)
+    }
+
+    /// The login once the provider has answered, or after [`START_WAIT`].
+    async fn after_provider(&self, started: Started) -> Started {
         let login = started.login.clone();
-        match self
-            .wait_until(login, START_WAIT, |shown| {
-                shown.status != crate::domain::login::LoginStatus::Starting
-            })
-            .await
-        {
-            Ok(login) => Ok(Started { login, ..started }),
-            Err(ReadLoginError::Store(error)) => {
+        match self.wait_until(login, START_WAIT, |shown| shown.status != LoginStatus::Starting).await {
+            Ok(login) => Started { login, ..started },
+            Err(error) => {
                 // The login exists and its token must reach the client: it is shown as it was committed.
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a started login could not be read again"
                 );
-                Ok(started)
+                started
             }
-            Err(_) => Ok(started),
         }
+    }
+
+    /// A repetition is answered before anything is checked: what was allowed then may have changed, and the login
+    /// exists all the same.
+    async fn replayed(&self, start: &StartLogin) -> Result<Option<Started>, StartLoginError> {
+        let Some(idempotency) = &start.idempotency else { return Ok(None) };
+        let now = self.clock.now();
+        let claim = self.claim(&start.application, idempotency, now);
+        let found = self.store.replayed_start(&start.application.tenant, &claim.key, now).await?;
+        found.map(|replay| self.replay(start, replay)).transpose()
     }
 
     fn check(&self, start: &StartLogin) -> Result<Checked, StartLoginError> {
@@ -226,8 +237,10 @@ impl Engine {
         let now = self.clock.now();
         let login_id = LoginId(uuid_v7(&*self.random, now));
         let (token, token_hash) = self.token_for(login_id, start.idempotency.as_ref());
-        let person = self.ring.pseudonym(checked.provider.name.as_str(), checked.login_hint.expose());
-        let until = now + checked.provider.profile.start_timeout + Duration::from_secs(1);
+        // Some providers do not tell case apart: one person must not have two slots.
+        let same_in_any_case = Secret::new(checked.login_hint.expose().to_lowercase());
+        let person = self.ring.pseudonym(checked.provider.name.as_str(), same_in_any_case.expose());
+        let until = now + start_life(checked.provider.profile);
         let login = self.new_login(&start, &checked, login_id, now, until);
         let new = NewLogin {
             login: login.clone(),
@@ -256,9 +269,7 @@ impl Engine {
                 });
                 Ok(Started { login, token, replayed: false })
             }
-            StartOutcome::Replay { login, body, token_key_id } => {
-                self.replay(&start, *login, &body, &token_key_id)
-            }
+            StartOutcome::Replay(replay) => self.replay(&start, *replay),
             StartOutcome::AlreadyPending { until, replaceable } => {
                 Err(StartLoginError::AlreadyPending { until, replaceable })
             }
@@ -324,25 +335,14 @@ impl Engine {
         }
     }
 
-    fn replay(
-        &self,
-        start: &StartLogin,
-        login: Login,
-        body: &KeyedHash,
-        token_key_id: &str,
-    ) -> Result<Started, StartLoginError> {
+    fn replay(&self, start: &StartLogin, replay: Replay) -> Result<Started, StartLoginError> {
+        let Replay { login, body, token_key_id } = replay;
         let idempotency = start.idempotency.as_ref().ok_or(StartLoginError::IdempotencyKeyReused)?;
         let same = self.ring.hash_with(Purpose::ReplayBody, &body.key_id, &idempotency.body);
-        let token = derive_login_token(&self.ring, token_key_id, login.login_id, &idempotency.key);
+        let token = derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key);
         match (same, token) {
             (Some(hash), Some(token)) if hash == body.hash => Ok(Started { login, token, replayed: true }),
             _ => Err(StartLoginError::IdempotencyKeyReused),
         }
-    }
-
-    /// The topic that tells of a login.
-    #[must_use]
-    pub fn topic(login: &Login) -> Changed {
-        Changed::Login(login.login_id)
     }
 }

@@ -14,15 +14,17 @@ use super::ports::{Changed, EndLogin, EndSession, SessionTransition, SlotFate, S
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
 use crate::domain::session::{Session, SessionEndReason};
+use crate::domain::time::Timestamp;
 use crate::telemetry::metrics;
 
 /// How long after its deadline a login is left to its owner, who has one last poll to send.
-const OWNERS_TIME: Duration = Duration::from_secs(45);
+pub(super) const OWNERS_TIME: Duration = Duration::from_secs(45);
 
 const PASS: Duration = Duration::from_secs(1);
 const PASSES_BETWEEN_HOUSEKEEPING: u32 = 60;
 const PASSES_BETWEEN_COUNTS: u32 = 5;
 const LIMIT: u32 = 200;
+const HOUSEKEEPING_ROUNDS: u32 = 100;
 
 impl Engine {
     /// Sweeps once a second, until the node drains.
@@ -42,21 +44,43 @@ impl Engine {
 
     async fn sweep(&self, pass: u32) -> Result<(), StoreError> {
         let now = self.clock.now();
+        // One that cannot be ended must not keep the others from it.
         for (login_id, status) in self.store.overdue_logins(now, now - OWNERS_TIME, LIMIT).await? {
-            self.end_overdue_login(login_id, status).await?;
+            if let Err(error) = self.end_overdue_login(login_id, status).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    login.id = %login_id,
+                    "an overdue login could not be ended"
+                );
+            }
         }
         for (session_id, reason) in self.store.overdue_sessions(now, LIMIT).await? {
-            self.end_session_for(session_id, reason, &ENGINE).await?;
+            if let Err(error) = self.end_session_for(session_id, reason, &ENGINE).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    session.id = %session_id,
+                    "an overdue session could not be ended"
+                );
+            }
         }
         if pass.is_multiple_of(PASSES_BETWEEN_HOUSEKEEPING) {
-            let purged = self.store.housekeep(now).await?;
-            if purged.rows > 0 {
-                tracing::debug!(rows = purged.rows, "housekeeping");
-            }
+            self.housekeep(now).await?;
         }
         if pass.is_multiple_of(PASSES_BETWEEN_COUNTS) {
             let counts = self.store.counts().await?;
             metrics::counts(counts.logins_pending, counts.sessions_active);
+        }
+        Ok(())
+    }
+
+    /// Until nothing is left to remove, or the bound is reached: the next pass goes on.
+    async fn housekeep(&self, now: Timestamp) -> Result<(), StoreError> {
+        for _ in 0..HOUSEKEEPING_ROUNDS {
+            let purged = self.store.housekeep(now).await?;
+            if purged.rows == 0 {
+                break;
+            }
+            tracing::debug!(rows = purged.rows, "housekeeping");
         }
         Ok(())
     }

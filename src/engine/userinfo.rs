@@ -149,7 +149,9 @@ impl Reads {
 
     fn finish(&self, grant_id: GrantId, complete: bool, now: Monotonic) {
         if !complete {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(grant_id, now);
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.retain(|_, at| now.since(*at) < COOL_DOWN);
+            failed.insert(grant_id, now);
         }
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&grant_id);
     }

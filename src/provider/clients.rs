@@ -226,11 +226,13 @@ impl Providers for Clients {
     async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer {
         let Some(client) = self.client(registration) else { return token::UNREACHABLE };
         let Some(sender) = client.sender(request.x5t.as_deref()) else { return token::UNREACHABLE };
-        // A node that adopted the login may not have metadata yet.
-        match client.upstream.ensure_metadata(&sender.channel).await {
-            Ok(metadata) => token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await,
-            Err(NoMetadata) => token::UNREACHABLE,
-        }
+        let Some(metadata) = client.upstream.metadata() else {
+            // A node that adopted the login may not have any yet. Fetching takes time: a poll sent after it would
+            // be outside the interval and the lease that the engine checked.
+            let _ = client.upstream.ensure_metadata(&sender.channel).await;
+            return token::UNREACHABLE;
+        };
+        token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
     }
 
     async fn userinfo(

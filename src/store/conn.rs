@@ -3,6 +3,7 @@
 //! One implementation of [`Conn`] per database. A statement is constant text with `$1…` that both dialects take; the
 //! few that differ are in [`super::dialect`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -130,11 +131,11 @@ pub(super) struct Context {
 pub(super) type Work<T> = Box<dyn for<'c> Fn(&'c mut Db) -> BoxFuture<'c, Result<T, Fault>> + Send + Sync>;
 
 /// Why a piece of work stopped.
-#[derive(Debug, Error)]
+#[derive(Error)]
 pub(super) enum Fault {
-    /// The database or the way to it.
-    #[error("the database answered with an error")]
-    Database(#[from] sqlx::Error),
+    /// The database or the way to it. No source: the driver's own error carries the values of a failing row.
+    #[error("{}", said(.0))]
+    Database(sqlx::Error),
     /// A row does not fit the model.
     #[error("{table}.{column} holds what the model does not know")]
     Inconsistent { table: &'static str, column: &'static str },
@@ -153,6 +154,29 @@ pub(super) enum Fault {
     /// This process may not do that with this database.
     #[error("{0}")]
     NotAllowed(&'static str),
+}
+
+/// As it is shown: what a derived one would print includes the values of a failing row.
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.class())
+    }
+}
+
+/// What the database said, with its code, and without the values that it was about.
+fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            format!("the database answered {}: {}", database.code().unwrap_or_default(), database.message())
+        }
+        error => format!("the database did not answer: {error}"),
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl From<SealError> for Fault {

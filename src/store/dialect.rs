@@ -12,7 +12,8 @@ pub(super) struct Dialect {
     pub session_versions: &'static str,
     /// `$1` node, `$2` length in microseconds.
     pub renew_lease: &'static str,
-    /// `$1` node, `$2` registration, `$3` adoption, `$4` how long an owner must have been dead, in microseconds.
+    /// `$1` node, `$2` registration, `$3` adoption; `$4` and `$5` how long the owner of a pending and of a starting
+    /// login must have been dead, in microseconds.
     pub adopt: &'static str,
     /// Nodes whose lease ended more than `$1` microseconds ago.
     pub forget_nodes: &'static str,
@@ -73,7 +74,7 @@ macro_rules! dialect {
 pub(super) static SQLITE: Dialect = dialect!(
     list: "IN (SELECT unhex(value) FROM json_each(" "$1" "$2" "))",
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-    dead: "$4 >= 0"
+    dead: "$4 >= 0 AND $5 >= 0"
 );
 
 /// An owner without a row in `nodes` has been dead for days.
@@ -81,5 +82,6 @@ pub(super) static POSTGRES: Dialect = dialect!(
     list: "= ANY(" "$1" "$2" ")",
     now: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     dead: "NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = logins.owner AND nodes.lease_until
-           > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $4)"
+           > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+               - CASE WHEN logins.status = 'starting' THEN $5 ELSE $4 END)"
 );

@@ -15,16 +15,16 @@ use super::{grants, logins, nodes, pick_up, sessions, start, upkeep};
 use crate::crypto::ring::{KeyRing, KeyedHash};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
-use crate::domain::login::{Login, LoginStatus};
-use crate::domain::names::RegistrationName;
+use crate::domain::login::{Login, LoginReason, LoginStatus};
+use crate::domain::names::{RegistrationName, TenantName};
 use crate::domain::random::{Random, uuid_v4};
 use crate::domain::secret::Secret;
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledge, Actor, Adopted, Approve, Counts, EndLogin, EndSession, GrantSecrets, NewLogin, Pace, PickUp,
-    PickUpOutcome, Presented, Purged, RecordUse, SessionTransition, StartOutcome, Store, StoreError,
-    Transition, UseOutcome,
+    Acknowledge, Actor, Adopted, Approve, Counts, DeadFor, EndLogin, EndSession, GrantSecrets, NewLogin,
+    Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition, StartOutcome,
+    Store, StoreError, Transition, UseOutcome,
 };
 
 /// How a piece of work gets its connection. Both are cancel-safe: what has begun is finished, whoever waits for it.
@@ -107,6 +107,26 @@ impl<B: Backend> Store for SqlStore<B> {
         .await
     }
 
+    async fn replayed_start(
+        &self,
+        tenant: &TenantName,
+        key: &[KeyedHash],
+        now: Timestamp,
+    ) -> Result<Option<Replay>, StoreError> {
+        let sought = (tenant.clone(), key.to_vec(), now);
+        self.read("replayed_start", sought, |db, context, input| {
+            Box::pin(start::replayed(db, context, input))
+        })
+        .await
+    }
+
+    async fn free_slot_of_cancelled(&self, login_id: LoginId) -> Result<(), StoreError> {
+        self.write("free_slot_of_cancelled", login_id, |db, context, input| {
+            Box::pin(logins::free_slot_of_cancelled(db, context, input))
+        })
+        .await
+    }
+
     async fn cancel_hidden(
         &self,
         login_id: LoginId,
@@ -114,7 +134,8 @@ impl<B: Backend> Store for SqlStore<B> {
         now: Timestamp,
         by: &Actor,
     ) -> Result<Transition, StoreError> {
-        let cancel = CancelHidden { login_id, attempt, now, by: by.clone() };
+        let reason = LoginReason::Cancelled;
+        let cancel = CancelHidden { login_id, attempt, now, reason, by: by.clone() };
         self.write("cancel_hidden", cancel, |db, context, input| {
             Box::pin(logins::cancel_hidden(db, context, input))
         })
@@ -270,7 +291,7 @@ impl<B: Backend> Store for SqlStore<B> {
         &self,
         node: NodeId,
         registration: &RegistrationName,
-        dead_for: Duration,
+        dead_for: DeadFor,
     ) -> Result<Adopted, StoreError> {
         if !self.backend.may_adopt() {
             let fault = Fault::NotAllowed("only the process that holds the serve lock adopts");

@@ -58,11 +58,11 @@ pub(super) async fn acknowledge(
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'pending', until = $2, interval_us = $3, not_before = NULL,
-                     provider_slow = 0, attempt = $4, version = version + 1
+                     provider_slow = 0, attempt = $4, owner = $5, version = version + 1
                  WHERE login_id = $1 AND status = 'starting' RETURNING",
                 login_columns!()
             ),
-            args![ack.login_id, ack.until, micros(ack.interval), ack.attempt],
+            args![ack.login_id, ack.until, micros(ack.interval), ack.attempt, ack.owner],
         )
         .await?;
     let Some(row) = row else { return late_acknowledgement(db, context, ack).await };
@@ -228,6 +228,7 @@ pub(super) struct CancelHidden {
     pub login_id: LoginId,
     pub attempt: Attempt,
     pub now: Timestamp,
+    pub reason: LoginReason,
     pub by: Actor,
 }
 
@@ -237,24 +238,57 @@ pub(super) async fn cancel_hidden(
     context: &Context,
     cancel: &CancelHidden,
 ) -> Result<Transition, Fault> {
+    match cancel_hidden_guarded(db, context, cancel, None).await? {
+        Some(row) => Ok(Transition::Won(Box::new(row.login))),
+        None => settle(db, context, cancel.login_id, cancel.attempt).await,
+    }
+}
+
+/// The guarded write of [`cancel_hidden`]; `None` where the guard did not hold.
+pub(super) async fn cancel_hidden_guarded(
+    db: &mut Db,
+    context: &Context,
+    cancel: &CancelHidden,
+    replaced_by: Option<LoginId>,
+) -> Result<Option<LoginRow>, Fault> {
     let row = db
         .fetch_first(
             concat!(
-                "UPDATE logins SET hidden_cancelled_at = $2, attempt = $3, version = version + 1
+                "UPDATE logins SET hidden_cancelled_at = $2, attempt = $3, hidden_reason = $4,
+                     version = version + 1
                  WHERE login_id = $1 AND status = 'failed' AND hidden_until > $2 AND hidden_cancelled_at IS NULL
                  RETURNING",
                 login_columns!()
             ),
-            args![cancel.login_id, cancel.now, cancel.attempt],
+            args![cancel.login_id, cancel.now, cancel.attempt, cancel.reason.as_str()],
         )
         .await?;
-    let Some(row) = row else { return settle(db, context, cancel.login_id, cancel.attempt).await };
+    let Some(row) = row else { return Ok(None) };
     let row = rows::login(context, &row)?;
     wipe_but_hint(db, &row, cancel.now).await?;
+    if replaced_by.is_none() {
+        // No phone rang: the person may be asked for again at once, as after the cancellation of a real one.
+        free_slot(db, &row).await?;
+    }
     let record = AuditRecord::of_login(&row, cancel.now, event::LOGIN_CANCELLED, cancel.attempt, &cancel.by)
-        .with_reason(LoginReason::Cancelled.as_str());
+        .with_reason(cancel.reason.as_str())
+        .with_related(replaced_by);
     audit::append(db, context, record).await?;
-    Ok(Transition::Won(Box::new(row.login)))
+    Ok(Some(row))
+}
+
+/// Frees the slot of a login that was cancelled while starting.
+pub(super) async fn free_slot_of_cancelled(
+    db: &mut Db,
+    context: &Context,
+    login_id: &LoginId,
+) -> Result<(), Fault> {
+    if let Some(row) = by_id(db, context, *login_id).await?
+        && row.login.state.status() == LoginStatus::Cancelled
+    {
+        free_slot(db, &row).await?;
+    }
+    Ok(())
 }
 
 /// A new pace of a pending login.

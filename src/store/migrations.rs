@@ -111,6 +111,14 @@ pub enum MigrateError {
     /// A server is running, or another migration.
     #[error("the database is in use")]
     Lock(#[from] sqlite::LockError),
+    /// The file cannot be made.
+    #[error("the database {} cannot be made", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// It cannot be reached.
     #[error("the database cannot be opened")]
     Connect(#[source] sqlx::Error),
@@ -130,7 +138,9 @@ pub async fn migrate(url: &Secret) -> Result<(), MigrateError> {
     match Location::parse(url)? {
         Location::Sqlite(path) => {
             let _lock = sqlite::lock(&path)?;
-            let options = sqlite::options(&path).create_if_missing(true);
+            sqlite::create_private(&path)
+                .map_err(|source| MigrateError::Create { path: path.clone(), source })?;
+            let options = sqlite::options(&path);
             let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
             let outcome = apply(&mut connection, &migrator(|m| m.2)).await;
             // Closed properly, so that nothing stays behind in the write-ahead log.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::conn::{Context, Db, Fault, args};
+use super::conn::{Context, Db, Fault, Row, args};
 use super::logins::micros;
 use super::rows::{self, login_columns};
 use crate::domain::ids::{Attempt, NodeId};
 use crate::domain::login::LoginState;
 use crate::domain::names::RegistrationName;
-use crate::engine::ports::{Adopted, PollJob};
+use crate::engine::ports::{Adopted, DeadFor, PollJob};
 
 /// Enters or renews a lease.
 pub(super) async fn renew(db: &mut Db, (node, length): &(NodeId, Duration)) -> Result<(), Fault> {
@@ -28,7 +28,7 @@ pub(super) async fn leave(db: &mut Db, node: &NodeId) -> Result<(), Fault> {
 pub(super) struct Adoption {
     pub node: NodeId,
     pub registration: RegistrationName,
-    pub dead_for: Duration,
+    pub dead_for: DeadFor,
     pub attempt: Attempt,
 }
 
@@ -37,7 +37,13 @@ pub(super) async fn adopt(db: &mut Db, context: &Context, adoption: &Adoption) -
     let sql = db.dialect().adopt;
     db.execute(
         sql,
-        args![adoption.node, adoption.registration.as_str(), adoption.attempt, micros(adoption.dead_for)],
+        args![
+            adoption.node,
+            adoption.registration.as_str(),
+            adoption.attempt,
+            micros(adoption.dead_for.pending),
+            micros(adoption.dead_for.starting)
+        ],
     )
     .await?;
     let found = db
@@ -55,20 +61,28 @@ pub(super) async fn adopt(db: &mut Db, context: &Context, adoption: &Adoption) -
         .await?;
     let mut adopted = Adopted::default();
     for row in &found {
-        let request: Option<Vec<u8>> = row.get("grants", "grant_request")?;
-        let row = rows::login(context, row)?;
-        if matches!(row.login.state, LoginState::Starting { .. }) {
-            adopted.starting.push(row.login.login_id);
-            continue;
+        // One row that cannot be read must not keep the others from being polled; the sweeper ends it.
+        if let Err(fault) = take(context, row, &mut adopted) {
+            tracing::error!(%fault, "a login cannot be adopted");
         }
-        let request = request.ok_or(Fault::Inconsistent { table: "grants", column: "request" })?;
-        let auth_req_id = row.vault(context)?.open_text("request", &request)?;
-        adopted.pending.push(PollJob {
-            auth_req_id,
-            scope: row.scope,
-            acr_values: row.acr_values,
-            login: row.login,
-        });
     }
     Ok(adopted)
+}
+
+fn take(context: &Context, row: &Row, adopted: &mut Adopted) -> Result<(), Fault> {
+    let request: Option<Vec<u8>> = row.get("grants", "grant_request")?;
+    let row = rows::login(context, row)?;
+    if matches!(row.login.state, LoginState::Starting { .. }) {
+        adopted.starting.push(row.login.login_id);
+        return Ok(());
+    }
+    let request = request.ok_or(Fault::Inconsistent { table: "grants", column: "request" })?;
+    let auth_req_id = row.vault(context)?.open_text("request", &request)?;
+    adopted.pending.push(PollJob {
+        auth_req_id,
+        scope: row.scope,
+        acr_values: row.acr_values,
+        login: row.login,
+    });
+    Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) async fn pick_up(
             concat!(
                 "UPDATE logins SET status = 'picked_up', session_id = $2, ended_at = $3, repeatable_until = $4,
                      attempt = $5, until = NULL, version = version + 1
-                 WHERE login_id = $1 AND status = 'approved' RETURNING",
+                 WHERE login_id = $1 AND status = 'approved' AND until > $3 RETURNING",
                 login_columns!()
             ),
             args![

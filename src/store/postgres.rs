@@ -119,7 +119,8 @@ impl PostgresStore {
             Some(url) => parse(url, "listen_url")?,
             None => options.clone(),
         };
-        let state = migrations::check_postgres(&settings.url).await?;
+        let direct = settings.listen_url.as_ref().unwrap_or(&settings.url);
+        let state = migrations::check_postgres(direct).await?;
         if state != MigrationState::Current {
             return Err(ConnectError::Schema(state));
         }

@@ -20,7 +20,7 @@ macro_rules! login_columns {
         " tenant, login_id, grant_id, application, registration, provider, environment, person, support_code,
           reference, channel, binding_message, x5t, client_context, scope, acr_values, token_key_id, created_at,
           owner, version, attempt, status, until, interval_us, not_before, provider_slow, approved_at, session_id,
-          repeatable_until, reason, ended_at, hidden_until, hidden_cancelled_at,
+          repeatable_until, reason, ended_at, hidden_until, hidden_cancelled_at, hidden_reason,
           (SELECT g.wraps FROM grants g WHERE g.tenant = logins.tenant AND g.grant_id = logins.grant_id)
               AS grant_wraps,
           (SELECT g.hint FROM grants g WHERE g.tenant = logins.tenant AND g.grant_id = logins.grant_id)
@@ -186,8 +186,13 @@ pub(super) fn login(context: &Context, row: &Row) -> Result<LoginRow, Fault> {
     };
     let hint: Option<Vec<u8>> = row.get("grants", "grant_hint")?;
     if let Some(hint) = hint {
-        let opened = whole.vault(context)?.open_text("hint", &hint)?;
-        whole.login.login_hint = Some(opened);
+        // A hint that does not open must not keep the login from ending: it is shown without one, and its tokens
+        // can match nobody.
+        whole.login.login_hint = whole
+            .vault(context)
+            .and_then(|vault| vault.open_text("hint", &hint))
+            .inspect_err(|_| tracing::error!(login.id = %whole.login.login_id, "a sealed hint does not open"))
+            .ok();
     }
     Ok(whole)
 }
@@ -243,10 +248,15 @@ fn login_state(read: &Reader<'_>) -> Result<LoginState, Fault> {
 }
 
 fn hidden(read: &Reader<'_>) -> Result<Option<Hidden>, Fault> {
-    match (read.opt_time("hidden_until")?, read.opt_time("hidden_cancelled_at")?) {
-        (None, None) => Ok(None),
-        (Some(until), cancelled_at) => Ok(Some(Hidden { until, cancelled_at })),
-        (None, Some(_)) => read.bad("hidden_cancelled_at"),
+    let reason = match read.opt_text("hidden_reason")? {
+        None => None,
+        Some(text) => Some(LoginReason::parse(&text).map_or_else(|| read.bad("hidden_reason"), Ok)?),
+    };
+    match (read.opt_time("hidden_until")?, read.opt_time("hidden_cancelled_at")?, reason) {
+        (None, None, None) => Ok(None),
+        (Some(until), None, None) => Ok(Some(Hidden { until, cancelled: None })),
+        (Some(until), Some(at), Some(reason)) => Ok(Some(Hidden { until, cancelled: Some((at, reason)) })),
+        _ => read.bad("hidden_cancelled_at"),
     }
 }
 

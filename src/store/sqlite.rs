@@ -7,8 +7,11 @@ mod conn;
 mod lock;
 mod writer;
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +20,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use thiserror::Error;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 pub use self::lock::LockError;
 use self::lock::ServeLock;
@@ -102,7 +105,10 @@ impl SqliteStore {
             .await
             .map_err(open_error)?;
         let backend = Sqlite { writer, readers, lock };
-        Ok(Self { store: Arc::new(SqlStore::new(backend, ring, random)), wake: Arc::new(SingleNode::new()) })
+        Ok(Self {
+            store: Arc::new(SqlStore::new(backend, ring, random)),
+            wake: Arc::new(SingleNode::default()),
+        })
     }
 
     /// The port.
@@ -125,8 +131,18 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What is wiped is overwritten, also in free pages: the ring key would open it.
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
+}
+
+/// Makes the file where it is missing, for its owner alone; what SQLite puts beside it takes over its mode.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The lock that `serve` holds, for a migration.
@@ -157,26 +173,42 @@ impl Backend for Sqlite {
     }
 }
 
-/// A wake that does nothing.
+/// A wake that does nothing. The sending ends are kept, so that whoever listens waits and hears no end.
+#[derive(Default)]
 struct SingleNode {
-    sender: mpsc::Sender<WakeSignal>,
-    receiver: Mutex<Option<mpsc::Receiver<WakeSignal>>>,
-}
-
-impl SingleNode {
-    fn new() -> Self {
-        let (sender, receiver) = mpsc::channel(1);
-        Self { sender, receiver: Mutex::new(Some(receiver)) }
-    }
+    kept: Mutex<Vec<mpsc::Sender<WakeSignal>>>,
 }
 
 impl Wake for SingleNode {
     fn publish(&self, _: Changed) {}
 
     fn signals(&self) -> mpsc::Receiver<WakeSignal> {
-        let taken = self.receiver.try_lock().ok().and_then(|mut receiver| receiver.take());
-        // A second call gets an end at once; the first one waits for ever, while `self.sender` lives.
-        debug_assert!(!self.sender.is_closed() || taken.is_none(), "the sender outlives its receiver");
-        taken.unwrap_or_else(|| mpsc::channel(1).1)
+        let (sender, receiver) = mpsc::channel(1);
+        if let Ok(mut kept) = self.kept.lock() {
+            kept.push(sender);
+        }
+        receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_answered_survives_a_power_cut_and_rows_keep_their_parents() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = options(&folder.path().join("relais.db")).create_if_missing(true);
+        let mut connection = options.connect().await.expect("a new file");
+        let full: i64 = 2;
+        let settings: [(&'static str, i64); 3] =
+            [("PRAGMA synchronous", full), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 5000)];
+        for (pragma, expected) in settings {
+            let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.expect("a number");
+            assert_eq!(found, expected, "{pragma}");
+        }
+        let mode: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.expect("a word");
+        assert_eq!(mode, "wal");
     }
 }

@@ -1,15 +1,18 @@
 //! – → `starting`: idempotency key, person slot, login and grant, all or nothing.
 
+use uuid::Uuid;
+
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, Row, args};
-use super::logins;
+use super::logins::{self, CancelHidden};
 use super::rows::{self, LoginRow};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::KeyedHash;
-use crate::domain::ids::LoginId;
-use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
+use crate::domain::ids::{GrantId, LoginId};
+use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus, hidden_delay};
+use crate::domain::names::TenantName;
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Actor, EndLogin, IdempotencyClaim, NewLogin, SlotFate, StartOutcome};
+use crate::engine::ports::{Actor, EndLogin, IdempotencyClaim, NewLogin, Replay, SlotFate, StartOutcome};
 
 /// One transaction. Nothing is written unless everything is.
 pub(super) async fn start(
@@ -54,31 +57,39 @@ fn now(new: &NewLogin) -> Timestamp {
 /// What an earlier start with the same key led to.
 async fn replay(db: &mut Db, context: &Context, new: &NewLogin) -> Result<Option<StartOutcome>, Fault> {
     let Some(claim) = &new.idempotency else { return Ok(None) };
-    for key in &claim.key {
+    let sought = (new.login.tenant.clone(), claim.key.clone(), now(new));
+    match replayed(db, context, &sought).await? {
+        Some(replay) if replay.login.login_id == new.login.login_id => {
+            started_before(db, new).await.map(Some)
+        }
+        Some(replay) => Ok(Some(StartOutcome::Replay(Box::new(replay)))),
+        None => Ok(None),
+    }
+}
+
+/// See [`crate::engine::ports::Store::replayed_start`].
+pub(super) async fn replayed(
+    db: &mut Db,
+    context: &Context,
+    (tenant, key, now): &(TenantName, Vec<KeyedHash>, Timestamp),
+) -> Result<Option<Replay>, Fault> {
+    for key in key {
         let row = db
             .fetch_first(
                 "SELECT key_id, body_hash, login_id FROM replays
                  WHERE tenant = $1 AND kind = 'start' AND key_hash = $2 AND key_id = $3 AND until > $4",
-                args![new.login.tenant.as_str(), key.hash, key.key_id.as_str(), now(new)],
+                args![tenant.as_str(), key.hash, key.key_id.as_str(), *now],
             )
             .await?;
         let Some(row) = row else { continue };
-        let login_id = LoginId(row.get("replays", "login_id")?);
-        if login_id == new.login.login_id {
-            return started_before(db, new).await.map(Some);
-        }
         let body = KeyedHash {
             key_id: row.get("replays", "key_id")?,
             hash: rows::hash(&row, "replays", "body_hash")?,
         };
-        let found = logins::by_id(db, context, login_id)
+        let found = logins::by_id(db, context, LoginId(row.get("replays", "login_id")?))
             .await?
             .ok_or(Fault::Inconsistent { table: "replays", column: "login_id" })?;
-        return Ok(Some(StartOutcome::Replay {
-            login: Box::new(found.login),
-            body,
-            token_key_id: found.token_key_id,
-        }));
+        return Ok(Some(Replay { login: found.login, body, token_key_id: found.token_key_id }));
     }
     Ok(None)
 }
@@ -102,6 +113,17 @@ async fn replace(
     if !holder.replaceable || holder.slot_until <= now(new) {
         return Ok(None);
     }
+    if holder.hidden {
+        let cancel = CancelHidden {
+            login_id: holder.login_id,
+            attempt: new.login.attempt,
+            now: now(new),
+            reason: LoginReason::Superseded,
+            by: by.clone(),
+        };
+        let row = logins::cancel_hidden_guarded(db, context, &cancel, Some(new.login.login_id)).await?;
+        return if row.is_some() { hand_slot_over(db, new, &holder).await } else { Ok(None) };
+    }
     let end = EndLogin {
         login_id: holder.login_id,
         attempt: new.login.attempt,
@@ -116,6 +138,10 @@ async fn replace(
     if logins::end_guarded(db, context, &end, by, Some(new.login.login_id)).await?.is_none() {
         return Ok(None);
     }
+    hand_slot_over(db, new, &holder).await
+}
+
+async fn hand_slot_over(db: &mut Db, new: &NewLogin, holder: &Holder) -> Result<Option<LoginId>, Fault> {
     let taken = db
         .execute(
             "UPDATE person_slots SET login_id = $3, until = $4
@@ -148,16 +174,19 @@ async fn take_slot(db: &mut Db, new: &NewLogin) -> Result<bool, Fault> {
 struct Holder {
     login_id: LoginId,
     slot_until: Timestamp,
-    /// The deadline of the login, where it is pending.
+    /// The deadline of the login, where it is shown as pending.
     deadline: Option<Timestamp>,
     replaceable: bool,
+    /// It is shown as pending, and nobody knows the person.
+    hidden: bool,
 }
 
 async fn holder(db: &mut Db, new: &NewLogin) -> Result<Option<Holder>, Fault> {
     let row = db
         .fetch_first(
             "SELECT s.login_id AS holder, s.until AS slot_until, l.until AS deadline, l.status AS status,
-                 l.tenant AS tenant, l.application AS application
+                 l.tenant AS tenant, l.application AS application, l.hidden_until AS hidden_until, l.grant_id AS grant_id,
+                 l.hidden_cancelled_at AS hidden_cancelled_at
              FROM person_slots s LEFT JOIN logins l ON l.login_id = s.login_id
              WHERE s.provider = $1 AND s.person = $2",
             args![new.login.provider.as_str(), new.person],
@@ -172,11 +201,22 @@ fn read_holder(row: &Row, new: &Login) -> Result<Holder, Fault> {
     let tenant: Option<String> = row.get("logins", "tenant")?;
     let application: Option<String> = row.get("logins", "application")?;
     let deadline: Option<i64> = row.get("logins", "deadline")?;
-    let pending = status.as_deref() == Some(LoginStatus::Pending.as_str());
+    let hidden_until: Option<i64> = row.get("logins", "hidden_until")?;
+    let hidden_cancelled_at: Option<i64> = row.get("logins", "hidden_cancelled_at")?;
+    let hidden = hidden_cancelled_at.is_none()
+        && hidden_until.is_some_and(|until| Timestamp::from_micros(until) > new.created_at);
+    let pending = hidden || status.as_deref() == Some(LoginStatus::Pending.as_str());
+    let grant_id: Option<Uuid> = row.get("logins", "grant_id")?;
+    // Shown as a real one's would be.
+    let hidden_deadline = hidden_until
+        .zip(grant_id)
+        .filter(|_| hidden)
+        .map(|(until, grant_id)| Timestamp::from_micros(until) - hidden_delay(GrantId(grant_id)));
     Ok(Holder {
+        hidden,
         login_id: LoginId(row.get(slots, "holder")?),
         slot_until: Timestamp::from_micros(row.get(slots, "slot_until")?),
-        deadline: deadline.filter(|_| pending).map(Timestamp::from_micros),
+        deadline: hidden_deadline.or(deadline.filter(|_| pending).map(Timestamp::from_micros)),
         replaceable: pending
             && tenant.as_deref() == Some(new.tenant.as_str())
             && application.as_deref() == Some(new.application.as_str()),

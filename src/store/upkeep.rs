@@ -31,7 +31,9 @@ pub(super) async fn check_writable(db: &mut Db) -> Result<(), Fault> {
 pub(super) async fn counts(db: &mut Db) -> Result<Counts, Fault> {
     let row = db
         .fetch_first(
-            "SELECT (SELECT count(*) FROM logins WHERE status = 'pending') AS pending,
+            // The list is that of a partial index, which SQLite only uses where it is repeated.
+            "SELECT (SELECT count(*) FROM logins
+                     WHERE status IN ('starting', 'pending', 'approved') AND status = 'pending') AS pending,
                  (SELECT count(*) FROM sessions WHERE status = 'active') AS active",
             args![],
         )

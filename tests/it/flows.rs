@@ -2,7 +2,13 @@
 
 mod canary;
 mod credentials;
+mod endings;
+mod faults;
+mod hang_up;
 mod limits;
 mod operations;
+mod pace;
 mod problems;
+mod races;
 mod sign_in;
+mod waiting;

@@ -5,6 +5,8 @@ mod client;
 mod flows;
 mod house;
 mod http;
+mod model;
+mod process;
 mod provider;
 mod store;
 mod support;

@@ -10,7 +10,7 @@ use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus};
-use crate::domain::names::RegistrationName;
+use crate::domain::names::{RegistrationName, TenantName};
 use crate::domain::secret::Secret;
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
@@ -131,6 +131,16 @@ pub struct IdempotencyClaim {
     pub until: Timestamp,
 }
 
+/// A start that a key was used for before.
+pub struct Replay {
+    /// The login of then, as it is now.
+    pub login: Login,
+    /// Hash of the body of then; the caller compares.
+    pub body: KeyedHash,
+    /// The ring key that the login token was derived and hashed with.
+    pub token_key_id: String,
+}
+
 /// What became of a start.
 pub enum StartOutcome {
     /// The row is committed and the slot is taken: call the provider.
@@ -139,14 +149,7 @@ pub enum StartOutcome {
         replaced: Option<LoginId>,
     },
     /// The key was used before; nothing was written.
-    Replay {
-        /// The login of then, as it is now.
-        login: Box<Login>,
-        /// Hash of the body of then; the caller compares.
-        body: KeyedHash,
-        /// The ring key that the login token was derived and hashed with.
-        token_key_id: String,
-    },
+    Replay(Box<Replay>),
     /// The slot is taken; nothing was written.
     AlreadyPending {
         /// When the slot is free at the latest.
@@ -163,6 +166,8 @@ pub struct Acknowledge {
     pub login_id: LoginId,
     /// The caller's attempt.
     pub attempt: Attempt,
+    /// Who polls from now on, also where somebody else has adopted the starting login meanwhile.
+    pub owner: NodeId,
     /// Now.
     pub now: Timestamp,
     /// The deadline.
@@ -256,6 +261,15 @@ pub struct PollJob {
     pub scope: Vec<String>,
     /// The `acr_values` that were requested.
     pub acr_values: Vec<String>,
+}
+
+/// How long a node must have been dead before its logins are taken over: longer than it may still act for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeadFor {
+    /// Pending logins: a poll may be under way.
+    pub pending: Duration,
+    /// Starting logins: the provider may be about to answer.
+    pub starting: Duration,
 }
 
 /// What a node takes over from dead ones.
@@ -398,7 +412,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`Store::housekeep`] wipes when the login is no longer readable.
     async fn end_login(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError>;
 
-    /// Cancels a failed login whose end is hidden, so that it is shown as cancelled.
+    /// The earlier start with this key, where there was one: the answer of a repetition, whatever has changed since.
+    async fn replayed_start(
+        &self,
+        tenant: &TenantName,
+        key: &[KeyedHash],
+        now: Timestamp,
+    ) -> Result<Option<Replay>, StoreError>;
+
+    /// Frees the person slot of a login that was cancelled while starting: the provider has refused it since.
+    async fn free_slot_of_cancelled(&self, login_id: LoginId) -> Result<(), StoreError>;
+
+    /// Cancels a failed login whose end is hidden, so that it is shown as cancelled, and frees its person slot.
     async fn cancel_hidden(
         &self,
         login_id: LoginId,
@@ -497,13 +522,14 @@ pub trait Store: Send + Sync + 'static {
     /// Enters or renews this node's lease of `length`, in database time. The node counts it from before the call.
     async fn renew_lease(&self, node: NodeId, length: Duration) -> Result<(), StoreError>;
 
-    /// Takes over the logins of `registration` whose owner's lease ended more than `dead_for` ago (SQLite, where
-    /// the serve lock proves that every other node is dead: all that are not `node`'s).
+    /// Takes over the logins of `registration` whose owner's lease ended longer ago than `dead_for` says (SQLite,
+    /// where the serve lock proves that every other node is dead: all that are not `node`'s). A row that does not
+    /// open is left out and logged.
     async fn adopt(
         &self,
         node: NodeId,
         registration: &RegistrationName,
-        dead_for: Duration,
+        dead_for: DeadFor,
     ) -> Result<Adopted, StoreError>;
 
     /// Ends this node's lease, so that others adopt at once.

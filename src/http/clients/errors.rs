@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use crate::domain::login::Login;
+use crate::domain::login::{Login, LoginReason};
 use crate::domain::time::Timestamp;
 use crate::engine::cancel_login::CancelLoginError;
 use crate::engine::pick_up::PickUpError;
@@ -57,7 +57,7 @@ pub(super) fn read(error: &ReadLoginError) -> Problem {
 /// Cancelling a login.
 pub(super) fn cancel(error: &CancelLoginError) -> Problem {
     match error {
-        CancelLoginError::AlreadyPickedUp => Problem::new(Code::AlreadyPickedUp),
+        CancelLoginError::AlreadyPickedUp(login) => about(Code::AlreadyPickedUp, login),
         CancelLoginError::CutShort(_) => Problem::internal(error),
         CancelLoginError::Read(source) => read(source),
         CancelLoginError::Store(source) => Problem::store(source),
@@ -78,16 +78,15 @@ pub(super) fn pick_up(error: PickUpError, now: Timestamp) -> NoSession {
         PickUpError::StillOpen(login) => return NoSession::StillOpen(login),
         PickUpError::NotApproved(login) => {
             let shown = login.shown(now);
-            Problem::new(Code::NotApproved)
+            about(Code::NotApproved, &login)
                 .with("login_status", shown.status.as_str())
-                .reason(shown.reason.map(crate::domain::login::LoginReason::as_str))
-                .about(&login.support_code)
+                .reason(shown.reason.map(LoginReason::as_str))
         }
-        PickUpError::AlreadyPickedUp => Problem::new(Code::AlreadyPickedUp),
+        PickUpError::AlreadyPickedUp(login) => about(Code::AlreadyPickedUp, &login),
         PickUpError::CutShort(_) => Problem::internal(&error as &(dyn Error + 'static)),
-        PickUpError::ExerciceUnknown => Problem::new(Code::ExerciceUnknown),
-        PickUpError::IdentityMismatch => Problem::new(Code::IdentityMismatch),
-        PickUpError::PolicyNotMet => Problem::new(Code::PolicyNotMet),
+        PickUpError::ExerciceUnknown(login) => about(Code::ExerciceUnknown, &login),
+        PickUpError::IdentityMismatch(login) => about(Code::IdentityMismatch, &login),
+        PickUpError::PolicyNotMet(login) => about(Code::PolicyNotMet, &login),
         PickUpError::Read(source) => read(&source),
         PickUpError::Store(source) => Problem::store(&source),
     })
@@ -99,14 +98,23 @@ pub(super) fn session(error: &SessionError) -> Problem {
         SessionError::ApplicationDisabled => Problem::new(Code::ApplicationDisabled),
         SessionError::CertificateMissing => certificate_missing(),
         SessionError::CutShort(_) => Problem::internal(error),
-        SessionError::Ended(reason) => Problem::new(Code::SessionEnded).reason(Some(reason.as_str())),
-        SessionError::ExerciceUnknown => Problem::new(Code::ExerciceUnknown),
+        SessionError::Ended { support_code, reason } => {
+            Problem::new(Code::SessionEnded).reason(Some(reason.as_str())).about(support_code)
+        }
+        SessionError::ExerciceUnknown(support_code) => {
+            Problem::new(Code::ExerciceUnknown).about(support_code)
+        }
         SessionError::HandleInvalid => Problem::new(Code::HandleInvalid),
         SessionError::Store(source) => Problem::store(source),
-        SessionError::UserinfoUnavailable => {
-            Problem::new(Code::ProviderUnavailable).detail("The provider does not give userinfo now.")
-        }
+        SessionError::UserinfoUnavailable(support_code) => Problem::new(Code::ProviderUnavailable)
+            .detail("The provider does not give userinfo now.")
+            .about(support_code),
     }
+}
+
+/// A problem with a login that is known.
+fn about(code: Code, login: &Login) -> Problem {
+    Problem::new(code).about(&login.support_code)
 }
 
 /// A token that came without its application's certificate.

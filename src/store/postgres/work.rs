@@ -19,7 +19,7 @@ use crate::store::facade::Backend;
 /// How often a conflict is tried.
 const CONFLICT_TRIES: u32 = 4;
 /// How often an unknown outcome is asked about.
-const LOST_TRIES: u32 = 5;
+const LOST_TRIES: u32 = 4;
 /// How long one run may take before its connection counts as lost; a little more than the server's own limit for a
 /// statement.
 const RUN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ async fn write<T>(pool: &PgPool, work: &Work<T>) -> Result<T, Fault> {
                 if losses == if unknown { LOST_TRIES } else { 2 } {
                     return Err(fault);
                 }
-                pause(4 * losses).await;
+                pause(2 * losses).await;
             }
             Class::Lost | Class::Busy | Class::Refused => return Err(fault),
         }

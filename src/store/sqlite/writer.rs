@@ -4,9 +4,11 @@
 //! its own, and answers after the commit. So a failing piece takes back only itself, many callers share one sync of
 //! the disk, and a caller that has gone away changes nothing.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -67,7 +69,11 @@ struct Queued<T> {
 #[async_trait]
 impl<T: Send + 'static> Job for Queued<T> {
     async fn run(&mut self, db: &mut Db) -> Result<(), Class> {
-        let outcome = (self.work)(db).await;
+        // A panic in one piece of work must not end the writer, and with it all writes.
+        let outcome = AssertUnwindSafe((self.work)(db))
+            .catch_unwind()
+            .await
+            .unwrap_or(Err(Fault::NotAllowed("a piece of work panicked")));
         let verdict = outcome.as_ref().map(|_| ()).map_err(Fault::class);
         self.outcome = Some(outcome);
         verdict

@@ -24,6 +24,8 @@ pub struct Scripted {
     pub end: Mutex<Option<(relais::domain::login::EndStatus, relais::domain::login::LoginReason)>>,
     pub approves: AtomicBool,
     pub without_metadata: AtomicBool,
+    /// Makes whoever asks for the provider's status panic.
+    pub panics: AtomicBool,
     pub without_userinfo: AtomicBool,
 }
 
@@ -71,6 +73,7 @@ impl Providers for Scripted {
     }
 
     fn status(&self, _: &ProviderName) -> ProviderStatus {
+        assert!(!self.panics.load(Ordering::SeqCst), "canary-panic");
         if self.without_metadata.load(Ordering::SeqCst) {
             ProviderStatus::Degraded
         } else {

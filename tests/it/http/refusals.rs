@@ -181,3 +181,13 @@ async fn request_ids_and_traces_are_echoed_where_they_are_well_formed() {
     let support = answer.json()["support_code"].as_str().expect("code").to_owned();
     assert_eq!((support.len(), &support[4..5]), (9, "-"));
 }
+
+#[tokio::test]
+async fn r_h_07_a_panic_is_one_answer() {
+    let world = World::new().await;
+    world.provider.panics.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answer = world.send(&world.clients, application(&[("authorization", &basic(LOGICIEL))])).await;
+    assert_eq!(answer.problem(), (500, "internal".to_owned()));
+    assert!(!answer.text.contains("canary"));
+    assert_eq!(world.start(LOGICIEL).await.answer.status, StatusCode::CREATED);
+}

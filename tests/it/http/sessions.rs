@@ -60,6 +60,7 @@ async fn r_e_07_a_pick_up_is_repeatable_until_its_handle_is_used() {
     let path = format!("/v1/logins/{}", login.id);
     let cancel = world.call(Method::DELETE, &path, &[("authorization", &bearer)], "").await;
     assert_eq!(cancel.problem(), (409, "already_picked_up".to_owned()));
+    assert_eq!(cancel.json()["support_code"], login.answer.json()["support_code"]);
 }
 
 #[tokio::test]
@@ -95,7 +96,7 @@ async fn an_exercice_is_chosen_out_of_the_subject_s() {
 #[tokio::test]
 async fn an_ended_session_says_so_and_why() {
     let world = World::new().await;
-    let (_, handle) = world.session().await;
+    let (login, handle) = world.session().await;
     let authorization = bearer(&handle);
     let end = world.call(Method::DELETE, "/v1/session", &[("authorization", &authorization)], "").await;
     assert_eq!(end.status, StatusCode::NO_CONTENT);
@@ -103,6 +104,7 @@ async fn an_ended_session_says_so_and_why() {
         let answer = world.get(path, &handle).await;
         assert_eq!(answer.problem(), (401, "session_ended".to_owned()), "{path}");
         assert_eq!(answer.json()["reason"], "logout");
+        assert_eq!(answer.json()["support_code"], login.answer.json()["support_code"]);
     }
 }
 

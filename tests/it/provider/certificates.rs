@@ -27,6 +27,7 @@ async fn r_g_04_a_replaced_certificate_serves_new_logins_and_the_old_one_its_gra
     assert_ne!(old.x5t, new.x5t);
     assert!(setup.start().await.is_ok());
     for request in [old, new] {
+        setup.clients.ensure_metadata(&setup.registration).await.expect("metadata");
         let answer = setup.clients.poll(&setup.registration, request).await;
         assert!(matches!(answer, relais::engine::ports::PollAnswer::Approved(_)));
     }
@@ -90,6 +91,7 @@ async fn the_first_certificate_is_in_use_and_the_others_serve_what_is_bound_to_t
     let mut request = setup.poll_request();
     assert_ne!(request.x5t, only_old.poll_request().x5t);
     request.x5t = only_old.poll_request().x5t;
+    setup.clients.ensure_metadata(&setup.registration).await.expect("metadata");
     let answer = setup.clients.poll(&setup.registration, request.clone()).await;
     assert!(matches!(answer, relais::engine::ports::PollAnswer::Approved(_)));
     let names: Vec<_> = setup.clients.certificates().into_iter().map(|(name, _)| name).collect();

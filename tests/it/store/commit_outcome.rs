@@ -31,7 +31,7 @@ enum Cut {
     After = 2,
     /// Like `Before`, and then [`Cut::Gone`].
     ForGood = 3,
-    /// No connection is let through any more.
+    /// Nothing is let through any more, on old connections or new ones.
     Gone = 4,
 }
 
@@ -80,7 +80,8 @@ impl Proxy {
                     let bytes = from_client.get(..read.ok().filter(|read| *read > 0)?)?;
                     // The simple query protocol: `Q`, four bytes of length, the text, a zero.
                     let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
-                    if commits && (self.disarm(Cut::Before) || self.disarm(Cut::ForGood)) {
+                    let cut = commits && (self.disarm(Cut::Before) || self.disarm(Cut::ForGood));
+                    if cut || self.is(Cut::Gone) {
                         return None;
                     }
                     server.write_all(bytes).await.ok()?;
@@ -189,6 +190,7 @@ async fn r_i_05_without_a_database_the_answer_is_unavailable_and_not_a_guess() {
     proxy.arm(Cut::ForGood);
     let call = store.approve(approve(new.login.login_id));
     let outcome = tokio::time::timeout(Duration::from_secs(20), call).await.expect("bounded");
-    assert!(matches!(outcome, Err(StoreError::Unavailable { operation: "approve", .. })));
+    let error = outcome.err().expect("nothing was committed");
+    assert!(matches!(error, StoreError::Unavailable { operation: "approve", .. }), "{error:?}");
     assert_eq!(h.status(new.login.login_id).await, LoginStatus::Pending);
 }

@@ -329,6 +329,7 @@ pub fn acknowledge(login_id: LoginId) -> Acknowledge {
     Acknowledge {
         login_id,
         attempt: attempt(),
+        owner: node(),
         now: at(1),
         until: at(121),
         interval: Duration::from_secs(5),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use relais::crypto::ring::Purpose;
 use relais::domain::login::LoginStatus;
-use relais::engine::ports::{IdempotencyClaim, NewLogin, StartOutcome};
+use relais::engine::ports::{IdempotencyClaim, NewLogin, Replay, StartOutcome};
 
 use super::harness::{HINT, Harness, NOW, application, at, for_each_store, started};
 
@@ -40,7 +40,8 @@ async fn r_i_06_the_same_key_finds_the_same_login_as_it_is_now(h: Harness) {
     h.store.acknowledge(ack).await.expect("works");
 
     let again = start(&h, with_key(&h, HINT, "key-1", "another body")).await;
-    let StartOutcome::Replay { login, body, token_key_id } = again else { panic!("not a replay") };
+    let StartOutcome::Replay(again) = again else { panic!("not a replay") };
+    let Replay { login, body, token_key_id } = *again;
     assert_eq!(login.login_id, first.login.login_id);
     assert_eq!(login.state.status(), LoginStatus::Pending);
     assert!(body == h.ring.hash(Purpose::ReplayBody, b"body"), "the body of then, for the caller to compare");
@@ -113,10 +114,10 @@ async fn a_key_is_found_under_an_older_ring_key(h: Harness) {
     claim.key.reverse();
     assert_eq!(claim.key[0].key_id, "2026-10");
     started(start(&h, before_the_rotation.clone()).await);
-    let StartOutcome::Replay { login, .. } = start(&h, with_key(&h, HINT, "key-1", "body")).await else {
+    let StartOutcome::Replay(replay) = start(&h, with_key(&h, HINT, "key-1", "body")).await else {
         panic!("not a replay")
     };
-    assert_eq!(login.login_id, before_the_rotation.login.login_id);
+    assert_eq!(replay.login.login_id, before_the_rotation.login.login_id);
 }
 
 async fn a_key_belongs_to_one_tenant(h: Harness) {

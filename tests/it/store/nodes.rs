@@ -6,7 +6,7 @@ use std::time::Duration;
 use relais::crypto::random::SystemRandom;
 use relais::domain::ids::NodeId;
 use relais::domain::names::RegistrationName;
-use relais::engine::ports::{Adopted, StoreError};
+use relais::engine::ports::{Adopted, DeadFor, StoreError};
 use relais::store::sqlite::{OpenMode, SqliteStore};
 
 use super::harness::{AUTH_REQ_ID, Harness, for_each_store, node};
@@ -18,6 +18,8 @@ for_each_store! {
     two_survivors_share_nothing,
 }
 
+const NOW: DeadFor = DeadFor { pending: Duration::ZERO, starting: Duration::ZERO };
+
 fn survivor() -> NodeId {
     NodeId(uuid::Uuid::from_u128(8))
 }
@@ -27,7 +29,10 @@ fn registration() -> RegistrationName {
 }
 
 async fn adopt(h: &Harness, node: NodeId, dead_for: Duration) -> Adopted {
-    h.store.adopt(node, &registration(), dead_for).await.expect("the store works")
+    h.store
+        .adopt(node, &registration(), DeadFor { pending: dead_for, starting: dead_for })
+        .await
+        .expect("the store works")
 }
 
 async fn a_survivor_takes_over_what_a_dead_node_polled(h: Harness) {
@@ -53,7 +58,7 @@ async fn a_survivor_takes_over_what_a_dead_node_polled(h: Harness) {
 async fn logins_of_other_registrations_are_left(h: Harness) {
     h.pending("pending").await;
     let other = "autre".parse().expect("a name");
-    let adopted = h.store.adopt(survivor(), &other, Duration::ZERO).await.expect("works");
+    let adopted = h.store.adopt(survivor(), &other, NOW).await.expect("works");
     assert!(adopted.pending.is_empty());
 }
 
@@ -108,7 +113,7 @@ async fn beside_a_server_nothing_is_adopted() {
         .await
         .expect("opens without the lock");
     h.pending("pending").await;
-    let adopted = beside.store().adopt(survivor(), &registration(), Duration::ZERO).await;
+    let adopted = beside.store().adopt(survivor(), &registration(), NOW).await;
     assert!(matches!(adopted, Err(StoreError::Refused { operation: "adopt", .. })));
     assert_eq!(beside.store().counts().await.expect("reads").logins_pending, 1);
 }

@@ -32,16 +32,3 @@ async fn a_stopped_server_leaves_the_lock() {
     assert!(login.is_some(), "what was answered is there");
     drop(folder);
 }
-
-#[tokio::test]
-async fn every_promise_to_the_disk_is_kept() {
-    let h = Harness::sqlite().await;
-    assert_eq!(h.raw.texts("PRAGMA journal_mode").await, ["wal"]);
-    // The settings of the store's own connections, not of this one, show in what it refuses: an orphan.
-    let new = h.approved("person").await;
-    h.raw.run("PRAGMA foreign_keys = OFF").await.expect("ours");
-    h.raw.run("DELETE FROM grants").await.expect("ours");
-    h.raw.run("DELETE FROM logins").await.expect("ours");
-    let outcome = h.store.pick_up(h.pick_up(&new.login, "rsh_1"), &super::harness::holder()).await;
-    assert!(matches!(outcome, Ok(relais::engine::ports::PickUpOutcome::NotFound)));
-}

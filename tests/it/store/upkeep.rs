@@ -1,5 +1,6 @@
 //! Counting, finding what is overdue, wiping and deleting.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use relais::domain::login::LoginStatus;
@@ -15,6 +16,8 @@ for_each_store! {
     slots_and_keys_past_their_time_are_deleted,
     a_write_can_be_tried_without_leaving_anything,
     a_store_that_cannot_write_says_so,
+    a_refused_write_takes_back_only_itself,
+    an_error_shows_no_value_of_a_row,
 }
 
 const WEEK: u64 = 7 * 24 * 3600;
@@ -100,6 +103,50 @@ async fn a_write_can_be_tried_without_leaving_anything(h: Harness) {
     h.store.renew_lease(node(), Duration::from_secs(5)).await.expect("works");
     h.store.check_writable().await.expect("writable");
     assert_eq!(h.raw.number("SELECT count(*) FROM nodes").await, 1);
+}
+
+async fn a_refused_write_takes_back_only_itself(h: Harness) {
+    h.picked_up("first", "rsh_1").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for turn in 0..20 {
+        let store = Arc::clone(&h.store);
+        if turn % 4 == 0 {
+            let new = h.approved(&format!("refused-{turn}")).await;
+            // A handle that exists already: the login and the session of this piece are taken back with it.
+            let pick_up = h.pick_up(&new.login, "rsh_1");
+            tasks.spawn(async move { store.pick_up(pick_up, &holder()).await.is_err() });
+        } else {
+            let new = h.new_login(&format!("person-{turn}"));
+            tasks.spawn(async move { store.start_login(new, &holder()).await.is_ok() });
+        }
+    }
+    assert!(tasks.join_all().await.into_iter().all(|as_expected| as_expected));
+    assert_eq!(h.raw.number("SELECT count(*) FROM sessions").await, 1);
+    assert_eq!(h.raw.number("SELECT count(*) FROM logins WHERE status = 'approved'").await, 5);
+    assert_eq!(h.raw.number("SELECT count(*) FROM logins WHERE status = 'starting'").await, 15);
+}
+
+async fn an_error_shows_no_value_of_a_row(h: Harness) {
+    let new = h.approved("person").await;
+    let mut impossible = h.pick_up(&new.login, "rsh_1");
+    impossible.session.reference = Some("a-reference-of-the-client".to_owned());
+    // PostgreSQL tells the whole failing row in the detail of such an error.
+    let forbid = if h.raw.is_sqlite() {
+        "CREATE TRIGGER forbid BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'forbidden'); END"
+    } else {
+        "ALTER TABLE sessions ADD CHECK (reference IS NULL)"
+    };
+    h.raw.run(forbid).await.expect("works");
+    let refused = h.store.pick_up(impossible, &holder()).await.err().expect("forbidden");
+    let mut shown = vec![format!("{refused} {refused:?}")];
+    let mut source = std::error::Error::source(&refused);
+    while let Some(error) = source {
+        shown.push(format!("{error} {error:?}"));
+        source = error.source();
+    }
+    let shown = shown.join("\n");
+    assert!(shown.contains("forbidden") || shown.contains("check constraint"), "{shown}");
+    assert!(!shown.contains("a-reference"), "{shown}");
 }
 
 async fn a_store_that_cannot_write_says_so(h: Harness) {

@@ -167,6 +167,11 @@ impl Stack {
         self.app.as_ref().expect("running")
     }
 
+    /// Stops the simulated provider, its control interface included.
+    pub fn stop_provider(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops Relais gracefully; the provider goes on.
     pub async fn stop(&mut self) {
         if let Some(app) = self.app.take() {
@@ -341,7 +346,9 @@ fn load(folder: &Path, config: &str, time: &dyn Clock) -> config::Config {
 async fn start_app(folder: &Path, config: &str, time: &Arc<dyn Clock>) -> (App, Caller, Caller) {
     let config = load(folder, config, &**time);
     let options = StartOptions { migrate: true };
-    let app = App::start(config, options, time.clone(), Arc::new(SystemRandom)).await.expect("a server");
+    let starting = App::start(config, options, time.clone(), Arc::new(SystemRandom));
+    // Boxed: every test would carry its size.
+    let app = Box::pin(starting).await.expect("a server");
     let scheme = if app.speaks_tls() { "https" } else { "http" };
     let relais = Caller::new(format!("{scheme}://{}", app.clients()));
     let ops = Caller::new(format!("http://{}", app.ops()));

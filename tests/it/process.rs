@@ -1,0 +1,13 @@
+//! Relais from outside, as its users have it: the built binary, real HTTP, real TLS, processes of their own.
+
+mod certificates;
+mod crashes;
+mod demo;
+mod login_verb;
+mod nodes;
+mod operations;
+mod ports;
+mod random_kills;
+mod running;
+mod sign_in;
+mod site;
