@@ -150,23 +150,30 @@ async fn metrics_have_the_names_and_labels_of_the_contract() {
     for backend in BACKENDS {
         let mut stack = Stack::on(backend).start().await;
         let served = served(&mut stack, "info").await;
-        a_day(&stack, &served).await;
         let has = async |line: &str| served.ops.get("/metrics").await.expect(200).body.contains(line);
-        stack.eventually("gauges are written", || has("relais_sessions_active 0")).await;
+        let desk = served.relais.basic("desk", SECRET);
+        let started = desk.post("/v1/logins", json!({ "login_hint": "899700000004" })).await.expect(201);
+        stack.eventually("a pending login is counted", || has("relais_logins_pending 1")).await;
+        let path = format!("/v1/logins/{}", started.text("/login_id"));
+        served.relais.bearer(&started.text("/login_token")).delete(&path).await.expect(204);
+        a_day(&stack, &served).await;
+        stack.eventually("no pending login is counted", || has("relais_logins_pending 0")).await;
+        stack.eventually("no session is counted", || has("relais_sessions_active 0")).await;
         let metrics = served.ops.get("/metrics").await.expect(200);
         assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
         for line in [
             "relais_logins_total{registration=\"psc\",outcome=\"picked_up\"} 1",
             "relais_logins_total{registration=\"psc\",outcome=\"denied\"} 1",
+            "relais_logins_total{registration=\"psc\",outcome=\"cancelled\"} 1",
             "relais_logins_total{registration=\"psc\",outcome=\"outcome_unknown\"} 1",
             "relais_logins_pending 0",
             "relais_approval_seconds_count 1",
             "relais_polls_total{registration=\"psc\",result=\"",
             "relais_sessions_active 0",
             "relais_sessions_ended_total{reason=\"logout\"} 1",
-            "relais_provider_request_seconds_count{provider=\"psc-sim\",endpoint=\"backchannel\"} 3",
+            "relais_provider_request_seconds_count{provider=\"psc-sim\",endpoint=\"backchannel\"} 4",
             "relais_provider_request_seconds_count{provider=\"psc-sim\",endpoint=\"token\"}",
-            "relais_http_request_seconds_count{route=\"/v1/logins\",status=\"201\"} 3",
+            "relais_http_request_seconds_count{route=\"/v1/logins\",status=\"201\"} 4",
             "relais_http_request_seconds_count{route=\"/v1/logins/{login_id}/session\",status=\"201\"} 1",
             "relais_certificate_expiry_timestamp_seconds{name=\"",
             "relais_build_info{version=\"",
