@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use super::Engine;
-use super::ports::{Actor, EndLogin, PickUp, PickUpOutcome, SlotFate, StoreError};
+use super::ports::{Actor, EndLogin, PickUp, PickUpOutcome, SessionTransition, SlotFate, StoreError};
 use super::read_login::{ReadLoginError, TokenCall};
 use super::session::SessionView;
 use crate::crypto::token::{draw_session_handle, hash_handle};
@@ -135,7 +135,25 @@ impl Engine {
         if !is_expected(&claims, &call) {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
+        if !has_exercice(&claims, &call) {
+            return Err(PickUpError::ExerciceUnknown(Box::new(login)));
+        }
+        let session = self.with_exercice(session, call).await?;
         Ok(PickedUp { view: SessionView { session, claims }, handle })
+    }
+
+    /// A repetition may choose another *exercice* than the pick-up whose answer was lost.
+    async fn with_exercice(&self, session: Session, call: PickUpCall) -> Result<Session, StoreError> {
+        let Some(exercice) = call.exercice.filter(|id| session.exercice.as_ref() != Some(id)) else {
+            return Ok(session);
+        };
+        let (session_id, now) = (session.session_id, self.clock.now());
+        let chosen = self.store.choose_exercice(session_id, self.attempt(), now, &exercice, &call.by).await?;
+        self.session_changed(session_id);
+        Ok(match chosen {
+            SessionTransition::Won(session) | SessionTransition::Lost(session) => *session,
+            SessionTransition::NotFound => session,
+        })
     }
 
     /// Draws a handle and lets the store exchange the login for it.

@@ -136,13 +136,13 @@ impl Engine {
             Outcome::Unreachable => waiting.failures + 1,
             Outcome::Pending | Outcome::SlowDown => 0,
         };
-        // RFC 8628 §3.5: unanswered polls become rarer, exponentially.
-        let stretched = interval * 2u32.pow(failures.saturating_sub(1).min(MOST_BACK_OFF));
-        let mut at = (sent + stretched + self.poll_margin(&waiting.job.login)).max(now);
-        let held_back = retry_after.filter(|length| now + *length > at);
-        if let Some(length) = held_back {
-            at = now + length;
-        }
+        let margin = self.poll_margin(&waiting.job.login);
+        let held_back = retry_after.filter(|length| now + *length > sent + interval + margin);
+        // What the provider is owed, and no deadline makes earlier.
+        let owed = (sent + interval + margin).max(now).max(held_back.map_or(now, |length| now + length));
+        // RFC 8628 §3.5: unanswered polls become rarer, exponentially; but not rarer than the deadline.
+        let stretched = sent + interval * 2u32.pow(failures.saturating_sub(1).min(MOST_BACK_OFF)) + margin;
+        let at = stretched.max(owed).min(waiting.deadline.max(owed));
         let pace = Pace {
             interval,
             not_before: held_back.map(|length| wall + length),

@@ -62,8 +62,26 @@ impl Engine {
         if known.subject.complete {
             return Ok(known);
         }
-        let Some(mut done) = self.join_or_start(grant_id, registration, x5t, &known).await? else {
-            return Ok(known);
+        let mut done = match self.userinfo.join(grant_id) {
+            Some(done) => done,
+            None if self.userinfo.failed_since(grant_id, self.clock.monotonic()) => return Ok(known),
+            None => {
+                let Some(grant) = self.store.grant(grant_id).await? else { return Ok(known) };
+                if let Some(claims) = grant.claims.filter(|claims| claims.subject.complete) {
+                    // A read that ended just now.
+                    return Ok(claims);
+                }
+                let now = self.clock.now();
+                let alive = |tokens: &Tokens| tokens.access_expires_at.is_none_or(|at| now < at);
+                let Some(tokens) = grant.tokens.filter(alive) else { return Ok(known) };
+                self.start_read(Read {
+                    grant_id,
+                    registration: registration.clone(),
+                    x5t: x5t.map(str::to_owned),
+                    tokens,
+                    claims: known.clone(),
+                })
+            }
         };
         let patience = self.clock.sleep(PATIENCE);
         tokio::select! {
@@ -72,34 +90,6 @@ impl Engine {
         }
         let grant = self.store.grant(grant_id).await?;
         Ok(grant.and_then(|grant| grant.claims).unwrap_or(known))
-    }
-
-    async fn join_or_start(
-        self: &Arc<Self>,
-        grant_id: GrantId,
-        registration: &RegistrationName,
-        x5t: Option<&str>,
-        known: &GrantClaims,
-    ) -> Result<Option<watch::Receiver<bool>>, StoreError> {
-        if let Some(done) = self.userinfo.join(grant_id) {
-            return Ok(Some(done));
-        }
-        if self.userinfo.failed_since(grant_id, self.clock.monotonic()) {
-            return Ok(None);
-        }
-        let Some(tokens) = self.store.grant(grant_id).await?.and_then(|grant| grant.tokens) else {
-            return Ok(None);
-        };
-        if tokens.access_expires_at.is_some_and(|at| at <= self.clock.now()) {
-            return Ok(None);
-        }
-        Ok(Some(self.start_read(Read {
-            grant_id,
-            registration: registration.clone(),
-            x5t: x5t.map(str::to_owned),
-            tokens,
-            claims: known.clone(),
-        })))
     }
 
     fn start_read(self: &Arc<Self>, read: Read) -> watch::Receiver<bool> {

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
+#![expect(clippy::panic, reason = "a test that cannot go on says why and fails")]
+
 mod cli_config;
 mod client;
 mod flows;

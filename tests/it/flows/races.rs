@@ -147,17 +147,17 @@ async fn repetition_against_first_use(stack: &Stack, number: usize) -> bool {
         pause(early).await;
         login.pick_up().await
     };
-    let (used, repeated) = tokio::join!(using, repeating);
-    let (used_status, repeated_status) = (used.status.as_u16(), repeated.status.as_u16());
+    let (by_user, repeated) = tokio::join!(using, repeating);
+    let (used_status, repeated_status) = (by_user.status.as_u16(), repeated.status.as_u16());
     let mut handles = vec![handle];
     match (used_status, repeated_status) {
         (200, 409) => drop(repeated.expect_problem(409, "already_picked_up")),
         (401, 201) => {
-            drop(used.expect_problem(401, "handle_invalid"));
+            drop(by_user.expect_problem(401, "handle_invalid"));
             assert_eq!(repeated.text("/session_id"), first.text("/session_id"));
             handles.push(repeated.text("/session_handle"));
         }
-        _ => panic!("use {used_status} {}, repetition {repeated_status} {}", used.body, repeated.body),
+        _ => panic!("use {used_status} {}, repetition {repeated_status} {}", by_user.body, repeated.body),
     }
     assert_eq!(live(stack, &handles).await, 1, "one live handle, never two");
     used_status == 200

@@ -59,11 +59,6 @@ impl Served {
         Self { relais, ops, child, stderr, reader: Some(reader), _stdout: stdout }
     }
 
-    /// Everything that it has logged so far.
-    pub fn log(&self) -> String {
-        text_of(&self.stderr)
-    }
-
     /// SIGTERM, and its whole log once it has ended.
     pub fn stop(mut self) -> (ExitStatus, String) {
         let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relais::domain::clock::Clock as _;
 use serde_json::{Value, json};
 
 use super::{FAULTS, at, person};
@@ -139,6 +140,20 @@ async fn rp_043_slow_down_is_for_good_and_adds_up() {
         stack.next_poll(PACE + INTERVAL + INTERVAL).await;
         assert_eq!(stack.outcome(&started).await.text("/status"), "approved");
         stack.stays_silent().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_059_setting_the_clock_moves_no_poll() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        let started = stack.start(DOCTOR).await.expect(201);
+        stack.next_poll(PACE).await;
+        // Somebody sets the clock 90 s on: the next poll still waits for its interval of monotonic time.
+        stack.clock.jump_wall(stack.clock.now() + Duration::from_secs(90));
+        stack.next_poll(PACE).await;
+        assert_eq!(stack.read(&started).await.text("/status"), "pending");
+        assert_eq!(stack.stats().await["early_polls"], json!(0));
     }
 }
 
