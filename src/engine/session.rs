@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 
-use super::Engine;
+use super::{CutShort, Engine};
 use super::authenticate::{CallerCertificate, certificate_matches};
 use super::hub::Subscription;
 use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
@@ -48,7 +47,7 @@ pub enum SessionError {
     CertificateMissing,
     /// The task died: a defect.
     #[error("the call was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The session has ended.
     #[error("the session has ended")]
     Ended {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 use uuid::Uuid;
 
-use super::Engine;
+use super::{CutShort, Engine};
 use super::begin_login::{Begin, start_life};
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
 use crate::crypto::ring::{KeyedHash, Purpose};
@@ -107,7 +106,7 @@ pub enum StartLoginError {
     ChannelNotAllowed,
     /// The task died: a defect.
     #[error("the start was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The hint is refused.
     #[error("the login_hint is refused")]
     Hint(#[source] HintError),
