@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{CutShort, Engine};
 use super::ports::{Actor, EndLogin, SlotFate, StoreError, Transition};
 use super::read_login::{ReadLoginError, TokenCall};
+use super::{CutShort, Engine};
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 

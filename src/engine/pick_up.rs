@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{CutShort, Engine};
 use super::ports::{Actor, EndLogin, PickUp, PickUpOutcome, SlotFate, StoreError};
 use super::read_login::{ReadLoginError, TokenCall};
 use super::session::SessionView;
+use super::{CutShort, Engine};
 use crate::crypto::token::{draw_session_handle, hash_handle};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{CutShort, Engine};
 use super::authenticate::{CallerCertificate, certificate_matches};
 use super::hub::Subscription;
 use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
+use super::{CutShort, Engine};
 use crate::crypto::token::handle_candidates;
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{CutShort, Engine};
 use super::begin_login::{Begin, start_life};
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
+use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
 use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_token};
 use crate::domain::application::{Application, BindingMessageBy};

@@ -24,7 +24,8 @@ impl Drop for Demo {
 /// The first of six ports that nobody listens on.
 fn six_ports() -> u16 {
     for _ in 0..100 {
-        let first = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+        let first =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
         if first < 65_500 && (first..first + 6).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }

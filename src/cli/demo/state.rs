@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_link_is_no_marker() {
-        let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
+        let (folder, elsewhere) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
         fs::write(elsewhere.path().join(MARKER), "").expect("written");
         symlink(elsewhere.path().join(MARKER), folder.path().join(MARKER)).expect("a link");
         assert!(matches!(open(folder.path(), NOW), Err(StateError::Foreign { .. })));

@@ -187,7 +187,8 @@ async fn a_name_that_was_made_to_lead_here_is_refused_on_every_route() {
         (Method::GET, "/_sim/people".to_owned()),
     ];
     for (method, path) in routes {
-        for host in ["rebound.example:8082", "localhost.rebound.example", "127.0.0.1.rebound.example", "a b"] {
+        for host in ["rebound.example:8082", "localhost.rebound.example", "127.0.0.1.rebound.example", "a b"]
+        {
             let status = status_of(method.clone(), &path, host).await;
             assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{path} at {host}");
         }
