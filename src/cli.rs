@@ -138,3 +138,31 @@ fn run_and_leave<T>(runtime: tokio::runtime::Runtime, verb: impl Future<Output =
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_verb_ends_although_a_line_is_still_awaited() {
+        let (line, lines) = mpsc::channel::<()>();
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            let verb = async {
+                let (began, beginning) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_blocking(move || {
+                    let _ = began.send(());
+                    lines.recv()
+                });
+                beginning.await.expect("the read has begun");
+                End::Done
+            };
+            let _ = ended.send(wait_for(verb));
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(End::Done));
+        drop(line);
+    }
+}

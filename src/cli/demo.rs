@@ -85,15 +85,17 @@ pub(super) async fn run(arguments: Arguments) -> End {
         demo.simulator.approve_by_itself(Duration::from_millis(500));
         tokio::select! {
             end = session::one_login(&demo.server, &clock) => end,
-            () = signals.until_told_to_stop(|| ()) => End::Failed,
+            () = signals.until_any() => End::Failed,
         }
     } else {
         serve(&demo, &clock, &mut signals).await
     };
     demo.app.drain().await;
     demo.stop.cancel();
-    if let Err(error) = demo.simulator_task.await {
-        return failed(&error);
+    if demo.simulator_task.await.is_err() {
+        // A panic's text stays untold; its place has been logged.
+        say("relais: the simulated provider was cut short");
+        return End::Failed;
     }
     end
 }
@@ -106,10 +108,10 @@ async fn serve(demo: &Demo, clock: &Arc<dyn Clock>, signals: &mut Signals) -> En
     if std::io::stdin().is_terminal() {
         tokio::select! {
             () = session::logins_when_asked(&demo.server, clock) => {}
-            () = signals.until_told_to_stop(|| ()) => return End::Done,
+            () = signals.until_any() => return End::Done,
         }
     }
-    signals.until_told_to_stop(|| ()).await;
+    signals.until_any().await;
     End::Done
 }
 

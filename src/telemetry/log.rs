@@ -1,7 +1,8 @@
 //! Logs: one JSON object a line on stderr, or plain text for a terminal.
 //!
 //! The JSON encoding escapes control characters; those that only reorder or hide what a terminal shows are escaped
-//! too, so that no value can forge a line or disguise one (R-L-06). Data goes to stdout, logs never do.
+//! too, so that no value can forge a line or disguise one (R-L-06). Data goes to stdout, logs never do. A stderr that
+//! is gone or full loses lines and nothing else: whoever logs never fails for it.
 
 mod escape;
 
@@ -14,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use escape::Escaping;
+pub(crate) use escape::is_dangerous;
 
 /// The environment variable that says what is logged, in the words of `tracing-subscriber`'s `EnvFilter`.
 pub const VARIABLE: &str = "RELAIS_LOG";
@@ -76,6 +78,7 @@ where
         .json()
         .flatten_event(true)
         .with_span_list(false)
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()
@@ -89,6 +92,7 @@ where
         .compact()
         .with_ansi(false)
         .with_target(false)
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on says why and fails")]
 
 mod cli_config;
+mod cli_demo;
 mod client;
 mod flows;
 mod house;

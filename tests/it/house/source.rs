@@ -117,7 +117,7 @@ impl Source {
                             self.read_path(after, &[before, &[word.to_string()]].concat());
                         }
                         [star, ..] if is_punct(star, '*') => {
-                            self.read_end(&[], &[before, &["*".into()]].concat())
+                            self.read_end(&[], &[before, &["*".into()]].concat());
                         }
                         _ => {}
                     }
