@@ -1,5 +1,7 @@
 //! `relais login` as a help desk or a thick client without an HTTP stack runs it: each end has its number.
 
+use std::future::ready;
+
 use serde_json::{Value, json};
 
 use super::running::{eventually, run};
@@ -17,11 +19,9 @@ async fn login(node: &Node, hint: &str, decide: impl Future<Output = ()>) -> (i3
     let mut verb = node.begin_login_verb(&[&DESK[..], &[hint]].concat());
     decide.await;
     let code = verb.ended().await;
-    let last = events(&verb.stdout()).pop().unwrap_or_else(|| panic!("no event: {}", verb.stderr()));
+    let last = events(&verb.stdout()).pop().expect("an event");
     (code, last)
 }
-
-async fn nothing() {}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_end_of_the_login_verb_has_its_exit_code() {
@@ -34,14 +34,14 @@ async fn each_end_of_the_login_verb_has_its_exit_code() {
     assert_eq!((code, &last["event"]), (0, &json!("session")));
     assert_eq!(last["subject"]["national_id"], json!(hint));
 
-    let (code, last) = login(&node, "810123456789", nothing()).await;
+    let (code, last) = login(&node, "810123456789", ready(())).await;
     assert_eq!((code, &last["problem"]["code"]), (2, &json!("login_hint_malformed")), "{last}");
 
     let hint = someone(1);
     let (code, last) = login(&node, &hint, site.decide(&hint, "deny", Value::Null)).await;
     assert_eq!((code, &last["reason"]), (10, &json!("user_denied")));
 
-    let (code, last) = login(&node, "unknown-1", nothing()).await;
+    let (code, last) = login(&node, "unknown-1", ready(())).await;
     assert_eq!((code, &last["reason"]), (12, &json!("user_unknown")));
 
     let (hint, other) = (someone(2), someone(3));
@@ -50,17 +50,17 @@ async fn each_end_of_the_login_verb_has_its_exit_code() {
 
     let hint = someone(4);
     node.start(&hint).await.expect(201);
-    let (code, last) = login(&node, &hint, nothing()).await;
+    let (code, last) = login(&node, &hint, ready(())).await;
     assert_eq!((code, &last["problem"]["code"]), (15, &json!("already_pending")));
 
     let unavailable = json!({ "error": "temporarily_unavailable" });
     site.fault(json!({ "endpoint": "backchannel", "status": 503, "body": unavailable })).await;
-    let (code, last) = login(&node, &someone(5), nothing()).await;
+    let (code, last) = login(&node, &someone(5), ready(())).await;
     assert_eq!((code, &last["reason"]), (16, &json!("provider_unavailable")));
 
     let refused = json!({ "error": "invalid_client" });
     site.fault(json!({ "endpoint": "backchannel", "status": 401, "body": refused })).await;
-    let (code, last) = login(&node, &someone(6), nothing()).await;
+    let (code, last) = login(&node, &someone(6), ready(())).await;
     assert_eq!((code, &last["reason"]), (17, &json!("provider_rejected_client")));
 
     let with_wrong_secret =
@@ -68,7 +68,7 @@ async fn each_end_of_the_login_verb_has_its_exit_code() {
     assert_eq!(node.login_verb(&with_wrong_secret).await.0, 17);
 
     site.settings(json!({ "expires_in": 3 })).await;
-    let (code, last) = login(&node, &someone(7), nothing()).await;
+    let (code, last) = login(&node, &someone(7), ready(())).await;
     assert_eq!((code, &last["reason"]), (11, &json!("expired")));
 }
 

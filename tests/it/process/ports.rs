@@ -13,15 +13,14 @@ pub fn block(count: u16) -> u16 {
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
     // Runs of other test binaries on this machine begin somewhere else.
     let spread = u16::try_from(std::process::id() * 97 % u32::from(RANGE.end - RANGE.start)).unwrap_or(0);
-    for _ in 0..500 {
+    let found = (0..500).find_map(|_| {
         let mut first = next.unwrap_or(RANGE.start + spread);
         if first + count > RANGE.end {
             first = RANGE.start;
         }
         *next = Some(first + count);
-        if (first..first + count).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
-            return first;
-        }
-    }
-    panic!("no {count} neighbouring ports are free");
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        (first..first + count).all(is_free).then_some(first)
+    });
+    found.expect("neighbouring ports are free")
 }

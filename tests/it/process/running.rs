@@ -129,10 +129,8 @@ impl Running {
             if let Some(line) = line {
                 return line;
             }
-            if let Some(status) = self.child.try_wait().expect("a status") {
-                pause(Duration::from_millis(200)).await;
-                panic!("it ended ({status}) without a word: {}", self.stderr());
-            }
+            let ended = self.child.try_wait().expect("a status");
+            assert_eq!(ended, None, "it ended without a word: {}", self.stderr());
             pause(Duration::from_millis(10)).await;
         }
     }

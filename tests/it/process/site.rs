@@ -148,7 +148,7 @@ impl Site {
     pub fn configure(&self, change: impl FnOnce(String) -> String) -> (PathBuf, u16) {
         let port = ports::block(2);
         let file = self.folder.join(format!("relais-{port}.toml"));
-        let bare = self.ring_and_store();
+        let bare = Self::ring_and_store();
         std::fs::write(&file, &bare).expect("written");
         let arguments = ["secret", "encrypt", "--config", file.to_str().expect("a path")];
         let sealed = done(&run(&self.folder, &arguments, &self.sealed));
@@ -156,7 +156,7 @@ impl Site {
         (file, port)
     }
 
-    fn ring_and_store(&self) -> String {
+    fn ring_and_store() -> String {
         r#"
 mode = "production"
 [store]
