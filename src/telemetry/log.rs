@@ -1,7 +1,8 @@
 //! Logs: one JSON object a line on stderr, or plain text for a terminal.
 //!
 //! The JSON encoding escapes control characters; those that only reorder or hide what a terminal shows are escaped
-//! too, so that no value can forge a line or disguise one (R-L-06). Data goes to stdout, logs never do.
+//! too, so that no value can forge a line or disguise one (R-L-06). Data goes to stdout, logs never do. A stderr that
+//! is gone or full loses lines and nothing else: whoever logs never fails for it.
 
 mod escape;
 
@@ -76,6 +77,7 @@ where
         .json()
         .flatten_event(true)
         .with_span_list(false)
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()
@@ -89,6 +91,7 @@ where
         .compact()
         .with_ansi(false)
         .with_target(false)
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, real HTTP, both stores.
 
 mod cli_config;
+mod cli_demo;
 mod client;
 mod flows;
 mod house;

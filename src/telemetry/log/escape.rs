@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 
 /// A writer that escapes as JSON does (`\u202e`). It sees whole lines, since an event is formatted before it is
-/// written; the line break at the end stays.
+/// written; the line break at the end stays. It never fails: an error would be told on the very stderr that is lost,
+/// by a panic.
 pub(super) struct Escaping<W>(pub(super) W);
 
 impl<W: io::Write> io::Write for Escaping<W> {
@@ -22,15 +23,16 @@ impl<W: io::Write> io::Write for Escaping<W> {
                 }
             }
             escaped.push_str(&text[line.len()..]);
-            self.0.write_all(escaped.as_bytes())?;
+            let _ = self.0.write_all(escaped.as_bytes());
         } else {
-            self.0.write_all(bytes)?;
+            let _ = self.0.write_all(bytes);
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 
@@ -42,4 +44,30 @@ fn is_dangerous(c: char) -> bool {
             c,
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use io::Write as _;
+
+    use super::*;
+
+    struct Broken;
+
+    impl io::Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_lost_and_no_error() {
+        for line in ["plain\n", "es\u{1b}caped\n"] {
+            assert_eq!(Escaping(Broken).write(line.as_bytes()).expect("swallowed"), line.len());
+        }
+        Escaping(Broken).flush().expect("swallowed");
+    }
 }
