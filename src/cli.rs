@@ -112,7 +112,10 @@ pub fn main() -> ExitCode {
 /// The one verb with endings of its own.
 fn log_in(arguments: login::LoginArgs) -> ExitCode {
     match runtime() {
-        Ok(runtime) => runtime.block_on(login::run(arguments, Arc::new(SystemClock::start()), &SystemRandom)),
+        Ok(runtime) => {
+            let clock = Arc::new(SystemClock::start());
+            finish(runtime, login::run(arguments, clock, &SystemRandom))
+        }
         Err(error) => output::failed(&error).into(),
     }
 }
@@ -120,11 +123,47 @@ fn log_in(arguments: login::LoginArgs) -> ExitCode {
 /// Runs a verb that waits.
 fn wait_for(verb: impl Future<Output = End>) -> End {
     match runtime() {
-        Ok(runtime) => runtime.block_on(verb),
+        Ok(runtime) => finish(runtime, verb),
         Err(error) => output::failed(&error),
     }
 }
 
+/// Runs a verb to its end and leaves behind what it still reads: whoever waits for a terminal's next line cannot be
+/// stopped, and dropping the runtime would wait for that line.
+fn finish<T>(runtime: tokio::runtime::Runtime, verb: impl Future<Output = T>) -> T {
+    let end = runtime.block_on(verb);
+    runtime.shutdown_background();
+    end
+}
+
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_verb_ends_although_a_line_is_still_awaited() {
+        let (line, lines) = mpsc::channel::<()>();
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            let verb = async {
+                let (began, beginning) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_blocking(move || {
+                    let _ = began.send(());
+                    lines.recv()
+                });
+                beginning.await.expect("the read has begun");
+                End::Done
+            };
+            let _ = ended.send(wait_for(verb));
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(End::Done));
+        drop(line);
+    }
 }

@@ -85,7 +85,7 @@ pub(super) async fn run(arguments: Arguments) -> End {
         demo.simulator.approve_by_itself(Duration::from_millis(500));
         tokio::select! {
             end = session::one_login(&demo.server, &clock) => end,
-            () = signals.until_told_to_stop(|| ()) => End::Failed,
+            () = signals.until_any() => End::Failed,
         }
     } else {
         serve(&demo, &clock, &mut signals).await
@@ -106,10 +106,10 @@ async fn serve(demo: &Demo, clock: &Arc<dyn Clock>, signals: &mut Signals) -> En
     if std::io::stdin().is_terminal() {
         tokio::select! {
             () = session::logins_when_asked(&demo.server, clock) => {}
-            () = signals.until_told_to_stop(|| ()) => return End::Done,
+            () = signals.until_any() => return End::Done,
         }
     }
-    signals.until_told_to_stop(|| ()).await;
+    signals.until_any().await;
     End::Done
 }
 

@@ -100,4 +100,13 @@ impl Signals {
             }
         }
     }
+
+    /// For a verb that reloads nothing: it ends with its terminal too.
+    pub(super) async fn until_any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
 }

@@ -92,3 +92,10 @@ fn a_lost_stderr_stops_neither_answers_nor_the_orderly_end() {
     }
     assert_eq!(demo.code_after("TERM"), Some(0));
 }
+
+#[test]
+fn a_closed_terminal_ends_the_demo_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut demo = Demo::without_stderr(folder.path());
+    assert_eq!(demo.code_after("HUP"), Some(0));
+}
