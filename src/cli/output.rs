@@ -17,7 +17,13 @@ pub fn data(text: impl Display) -> End {
 
 /// Writes a line for a human to stderr. Nobody reading is no failure.
 pub fn say(text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// The text without what drives a terminal, or reorders or hides what it shows: sentences and names come from far
+/// away, and a terminal obeys them. Line feeds and tabs stay.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|&c| matches!(c, '\n' | '\t') || !log::is_dangerous(c)).collect()
 }
 
 /// Tells an error with everything that caused it.
@@ -47,4 +53,15 @@ pub fn set_up_logs(format: log::Format) -> Result<(), log::LogError> {
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_printable_drives_or_deceives_a_terminal() {
+        let hostile = "a\u{1b}[2J\u{9b}31mb\r\u{7}\u{202e}c\u{2066}\u{200b}\u{feff}\n\té\u{7f}";
+        assert_eq!(printable(hostile), "a[2J31mbc\n\té");
+    }
 }

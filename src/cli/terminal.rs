@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::output::printable;
 use crate::client::{
     Client, ClientError, LoginObject, Outcome, Received, SessionObject, StartLogin, Started,
 };
@@ -144,13 +145,11 @@ impl<W: Write + Send> Screen<W> {
         self.line(&format!("{code}: {}", session.support_code));
     }
 
-    /// Writes text below whatever stands there. Control characters stay out: names come from far away, and a
-    /// terminal obeys them.
+    /// Writes text below whatever stands there, without what a terminal obeys.
     pub fn line(&mut self, text: &str) {
         self.clear_progress();
-        let safe: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
         // A terminal that went away changes nothing about the login.
-        let _ = writeln!(self.out, "{safe}");
+        let _ = writeln!(self.out, "{}", printable(text));
         let _ = self.out.flush();
     }
 
@@ -282,7 +281,7 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(drawn(|screen| screen.line("a\u{1b}[2Jb\u{9b}c"), true), "a[2Jbc\n");
+        assert_eq!(drawn(|screen| screen.line("a\u{1b}[2Jb\u{9b}c\u{202e}\u{200b}d"), true), "a[2Jbcd\n");
     }
 
     #[test]

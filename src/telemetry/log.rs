@@ -15,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use escape::Escaping;
+pub(crate) use escape::is_dangerous;
 
 /// The environment variable that says what is logged, in the words of `tracing-subscriber`'s `EnvFilter`.
 pub const VARIABLE: &str = "RELAIS_LOG";

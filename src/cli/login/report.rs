@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::super::output::with_causes;
+use super::super::output::{printable, with_causes};
 use super::super::terminal::{Observer, Screen, SignIn};
 use super::{Format, Streams};
 use crate::client::{ClientError, LoginObject, Outcome, PickedUp, Received, Word};
@@ -119,7 +119,7 @@ impl Report {
     pub(super) fn refused(&mut self, refused: &Refused) -> Exit {
         match (&mut self.words, &mut self.screen) {
             (Some(words), _) => {
-                let _ = writeln!(words, "relais: {}", refused.why);
+                let _ = writeln!(words, "relais: {}", printable(&refused.why));
             }
             (None, Some(screen)) => screen.line(&format!("relais: {}", refused.why)),
             (None, None) => {}
@@ -138,6 +138,8 @@ impl Report {
         if let Value::Object(members) = members {
             event.extend(members.clone());
         }
+        // Once more, in its place at the front: no member of an answer says what kind of event this is.
+        event.insert("event".into(), name.into());
         self.data(&Value::Object(event))
     }
 

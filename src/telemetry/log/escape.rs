@@ -38,7 +38,7 @@ impl<W: io::Write> io::Write for Escaping<W> {
 
 /// Control characters, and everything of Unicode's general punctuation that hides or
 /// reorders.
-fn is_dangerous(c: char) -> bool {
+pub(crate) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -214,3 +214,34 @@ async fn an_unreadable_file_is_a_usage_error_that_names_it() {
     assert!(run.words.contains("absent/roots.pem"), "{}", run.words);
     assert!(server.calls().is_empty());
 }
+
+/// Clears the screen, colours, reverses and hides.
+const HOSTILE: &str = "x\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}y";
+
+#[tokio::test]
+async fn an_answer_does_not_drive_the_terminal() {
+    let spoken = ending(login("denied", 2, json!({ "user_message": HOSTILE }))).await;
+    let refused = ending(login("pending", 2, Value::Null)).await;
+    let problem = json!({ "user_message": HOSTILE, "detail": HOSTILE });
+    refused.on("POST /v1/logins", [Say::Problem(503, "provider_unavailable", problem)]);
+    for server in [&spoken, &refused] {
+        for format in ["text", "json"] {
+            let run = run_with(server, format, &[]).await;
+            let shown = format!("{}{}", run.data, run.words);
+            assert!(shown.contains("x[2J31my"), "{format}: {shown:?}");
+            assert!(
+                !shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}']),
+                "{format}: {shown:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_does_not_choose_its_event() {
+    let server = ending(login("denied", 2, json!({ "event": "session" }))).await;
+    let run = run_with(&server, "jsonl", &[]).await;
+    let events = run.events();
+    assert_eq!(events.iter().map(|event| &event["event"]).collect::<Vec<_>>(), ["login", "login", "ended"]);
+    assert!(run.data.lines().all(|line| line.starts_with("{\"event\":")), "{}", run.data);
+}
