@@ -1,11 +1,15 @@
 //! The control interface `/_sim/…`: requests and decisions, faults, settings, counters, people.
 //!
 //! It has no authentication: it stands on loopback, beside a provider that holds no real person. Only a page of
-//! another site is kept out, by its `Origin`.
+//! another site is kept out: by its `Origin`, and, where its own name has been made to lead here (DNS rebinding), by
+//! its `Host`.
+
+use std::net::IpAddr;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -38,6 +42,12 @@ pub(super) fn router(simulator: &Simulator) -> Router {
 /// Refuses what a page of another site makes a browser send.
 pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    if !hosts.chain(authority).all(is_nobodys_name) {
+        let description = "call this by localhost or by its address, not by a name";
+        return refused(StatusCode::MISDIRECTED_REQUEST, "foreign_host", description);
+    }
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign = match (text(header::ORIGIN), text(header::HOST)) {
         (None, _) => false,
@@ -48,6 +58,14 @@ pub(super) async fn same_origin(request: Request, next: Next) -> Response {
         return refused(StatusCode::FORBIDDEN, "foreign_origin", "this page belongs to another site");
     }
     next.run(request).await
+}
+
+/// Whether a host with its port is `localhost` or an address: what no DNS server has a say in.
+fn is_nobodys_name(host: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(host) else { return false };
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 fn refused(status: StatusCode, error: &str, description: &str) -> Response {

@@ -168,6 +168,38 @@ async fn a_page_of_another_site_decides_nothing() {
 }
 
 #[tokio::test]
+async fn a_name_that_was_made_to_lead_here_is_refused_on_every_route() {
+    let lab = Lab::new();
+    let id = lab.start(DOCTOR).await;
+    let status_of = async |method: Method, path: &str, host: &str| {
+        let request = lab.request(method, path, &[("host", host)], Body::empty());
+        answer(lab.control.clone(), request).await.status
+    };
+    let routes = [
+        (Method::GET, "/".to_owned()),
+        (Method::POST, format!("/phone/{id}/approve")),
+        (Method::GET, "/_sim/requests".to_owned()),
+        (Method::POST, format!("/_sim/requests/{id}/approve")),
+        (Method::POST, "/_sim/faults".to_owned()),
+        (Method::DELETE, "/_sim/faults".to_owned()),
+        (Method::PUT, "/_sim/settings".to_owned()),
+        (Method::GET, "/_sim/stats".to_owned()),
+        (Method::GET, "/_sim/people".to_owned()),
+    ];
+    for (method, path) in routes {
+        for host in ["rebound.example:8082", "localhost.rebound.example", "127.0.0.1.rebound.example", "a b"]
+        {
+            let status = status_of(method.clone(), &path, host).await;
+            assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{path} at {host}");
+        }
+    }
+    assert_eq!(status(&lab, 0).await, "pending");
+    for host in ["localhost", "LOCALHOST:8082", "127.0.0.1:8082", "[::1]:8082", "[::1]", "192.0.2.7"] {
+        assert_eq!(status_of(Method::GET, "/_sim/stats", host).await, StatusCode::OK, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_bounded() {
     use crate::domain::clock::Monotonic;
     use crate::domain::time::Timestamp;
