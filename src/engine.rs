@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinError;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -37,6 +37,12 @@ mod userinfo;
 use directory::Directory;
 use hub::Hub;
 use ports::{Changed, Providers, Store, StoreError, Wake};
+
+/// A detached task did not come to its end: a defect. It carries nothing of a panic, whose text may quote a secret;
+/// the panic's place is told by the process's hook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("a task was cut short")]
+pub struct CutShort;
 
 /// What the engine is put together from.
 pub struct Parts {
@@ -178,8 +184,8 @@ impl Engine {
     async fn detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, JoinError> {
-        self.tasks.spawn(work.instrument(Span::current())).await
+    ) -> Result<T, CutShort> {
+        self.tasks.spawn(work.instrument(Span::current())).await.map_err(|_| CutShort)
     }
 
     fn attempt(&self) -> Attempt {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 
-use super::Engine;
 use super::ports::{Actor, EndLogin, SlotFate, StoreError, Transition};
 use super::read_login::{ReadLoginError, TokenCall};
+use super::{CutShort, Engine};
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 
@@ -19,7 +18,7 @@ pub enum CancelLoginError {
     AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the cancellation was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The token opens no login.
     #[error("the login could not be read")]
     Read(#[from] ReadLoginError),

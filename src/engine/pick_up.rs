@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 
-use super::Engine;
 use super::ports::{Actor, EndLogin, PickUp, PickUpOutcome, SlotFate, StoreError};
 use super::read_login::{ReadLoginError, TokenCall};
 use super::session::SessionView;
+use super::{CutShort, Engine};
 use crate::crypto::token::{draw_session_handle, hash_handle};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;
@@ -51,7 +50,7 @@ pub enum PickUpError {
     AlreadyPickedUp(Box<Login>),
     /// The task died: a defect.
     #[error("the pick-up was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The subject has no such *situation d'exercice*; the login stays approved.
     #[error("no exercice by that id")]
     ExerciceUnknown(Box<Login>),

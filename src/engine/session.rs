@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 
-use super::Engine;
 use super::authenticate::{CallerCertificate, certificate_matches};
 use super::hub::Subscription;
 use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
+use super::{CutShort, Engine};
 use crate::crypto::token::handle_candidates;
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;
@@ -48,7 +47,7 @@ pub enum SessionError {
     CertificateMissing,
     /// The task died: a defect.
     #[error("the call was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The session has ended.
     #[error("the session has ended")]
     Ended {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinError;
 use uuid::Uuid;
 
-use super::Engine;
 use super::begin_login::{Begin, start_life};
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
+use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
 use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_token};
 use crate::domain::application::{Application, BindingMessageBy};
@@ -107,7 +106,7 @@ pub enum StartLoginError {
     ChannelNotAllowed,
     /// The task died: a defect.
     #[error("the start was cut short")]
-    CutShort(#[source] JoinError),
+    CutShort(#[source] CutShort),
     /// The hint is refused.
     #[error("the login_hint is refused")]
     Hint(#[source] HintError),

@@ -26,6 +26,8 @@ pub struct Scripted {
     pub without_metadata: AtomicBool,
     /// Makes whoever asks for the provider's status panic.
     pub panics: AtomicBool,
+    /// Makes the task that starts a login panic.
+    pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
 }
 
@@ -82,6 +84,7 @@ impl Providers for Scripted {
     }
 
     fn certificate_in_use(&self, _: &RegistrationName) -> Option<String> {
+        assert!(!self.panics_in_a_task.load(Ordering::SeqCst), "canary-panic");
         None
     }
 

@@ -191,3 +191,15 @@ async fn r_h_07_a_panic_is_one_answer() {
     assert!(!answer.text.contains("canary"));
     assert_eq!(world.start(LOGICIEL).await.answer.status, StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn r_l_05_the_text_of_a_panic_in_a_detached_task_reaches_no_log() {
+    let log = crate::support::log::capture();
+    let world = World::new().await;
+    world.provider.panics_in_a_task.store(true, std::sync::atomic::Ordering::SeqCst);
+    let refused = world.start_with(LOGICIEL, &[], "{\"login_hint\":\"899700000001\"}").await;
+    assert_eq!(refused.problem(), (500, "internal".to_owned()));
+    let text = log.text();
+    assert!(text.contains("a task was cut short"), "{text}");
+    assert!(!text.contains("canary") && !refused.text.contains("canary"), "{text}");
+}
