@@ -11,7 +11,6 @@ use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use thiserror::Error;
 
 use super::sqlite;
@@ -28,33 +27,13 @@ const MIGRATIONS: [(i64, &str, &str, &str); 1] = [(
 /// The table in which sqlx keeps what was applied.
 const APPLIED: &str = "_sqlx_migrations";
 
-/// Which database `store.url` names.
+/// Which database is meant.
 #[derive(Clone)]
 pub enum Location {
-    /// `sqlite://relais.db`
+    /// A file, by its path as it is: nothing in it is decoded.
     Sqlite(PathBuf),
     /// `postgres://…`; secret, because it may carry a password.
     Postgres(Secret),
-}
-
-impl Location {
-    /// Reads `store.url`.
-    pub fn parse(url: &Secret) -> Result<Self, MigrateError> {
-        let text = url.expose();
-        if text.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(text).map_err(|_| MigrateError::MalformedUrl)?;
-            let path = options.get_filename().to_owned();
-            let in_memory = text.contains(":memory:") || text.contains("mode=memory");
-            if path.as_os_str().is_empty() || in_memory {
-                return Err(MigrateError::MalformedUrl);
-            }
-            return Ok(Self::Sqlite(path));
-        }
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.clone()));
-        }
-        Err(MigrateError::MalformedUrl)
-    }
 }
 
 /// How a schema stands to this binary.
@@ -105,7 +84,7 @@ impl fmt::Display for MigrationState {
 /// Why a database was not migrated or checked.
 #[derive(Debug, Error)]
 pub enum MigrateError {
-    /// `store.url` is neither.
+    /// The URL of a PostgreSQL database is none.
     #[error("store.url must be sqlite://<file> or postgres://<user>@<host>/<database>")]
     MalformedUrl,
     /// A server is running, or another migration.
@@ -134,13 +113,13 @@ pub enum MigrateError {
 }
 
 /// Applies what is missing, under a lock: the serve lock of SQLite, an advisory lock in PostgreSQL.
-pub async fn migrate(url: &Secret) -> Result<(), MigrateError> {
-    match Location::parse(url)? {
+pub async fn migrate(location: &Location) -> Result<(), MigrateError> {
+    match location {
         Location::Sqlite(path) => {
-            let _lock = sqlite::lock(&path)?;
-            sqlite::create_private(&path)
+            let _lock = sqlite::lock(path)?;
+            sqlite::create_private(path)
                 .map_err(|source| MigrateError::Create { path: path.clone(), source })?;
-            let options = sqlite::options(&path);
+            let options = sqlite::options(path);
             let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
             let outcome = apply(&mut connection, &migrator(|m| m.2)).await;
             // Closed properly, so that nothing stays behind in the write-ahead log.
@@ -148,17 +127,17 @@ pub async fn migrate(url: &Secret) -> Result<(), MigrateError> {
             outcome.and(closed)
         }
         Location::Postgres(url) => {
-            let mut connection = connect_postgres(&url).await?;
+            let mut connection = connect_postgres(url).await?;
             apply(&mut connection, &migrator(|m| m.3)).await
         }
     }
 }
 
 /// How a database stands, without changing it.
-pub async fn check(url: &Secret) -> Result<MigrationState, MigrateError> {
-    match Location::parse(url)? {
-        Location::Sqlite(path) => check_sqlite(&path).await,
-        Location::Postgres(url) => check_postgres(&url).await,
+pub async fn check(location: &Location) -> Result<MigrationState, MigrateError> {
+    match location {
+        Location::Sqlite(path) => check_sqlite(path).await,
+        Location::Postgres(url) => check_postgres(url).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The serve lock: `<database>.lock`, held by the operating system for as long as the process lives.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -42,8 +43,9 @@ impl ServeLock {
         name.push(".lock");
         let lock = PathBuf::from(name);
         let io = |source| LockError::Io { lock: lock.clone(), source };
-        let file =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock).map_err(io)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let file = options.open(&lock).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held { database: database.to_owned(), lock }),

@@ -18,14 +18,14 @@ use relais::domain::application::{
 };
 use relais::domain::profile::ProfileName;
 use relais::domain::registration::{Environment, Provider, Registration};
-use relais::domain::secret::{Secret, SecretBytes};
+use relais::domain::secret::SecretBytes;
 use relais::domain::time::Timestamp;
 use relais::engine::directory::Directory;
 use relais::engine::{Engine, Parts};
 use relais::http::clients::{self, ClientsState};
 use relais::http::ops::{self, OpsState};
 use relais::net::listener::{Peer, PeerCertificate};
-use relais::store::migrations::migrate;
+use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -143,7 +143,7 @@ impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("relais.db");
-        migrate(&Secret::new(format!("sqlite://{}", path.display()))).await.expect("schema");
+        migrate(&Location::Sqlite(path.clone())).await.expect("schema");
         let key = |id: &str, byte| RingKey { id: id.to_owned(), bytes: SecretBytes::new(vec![byte; 32]) };
         let keys = vec![key("2026-11", 1), key("persons", 2)];
         let ring = Arc::new(KeyRing::new("2026-11", "persons", keys).expect("ring"));

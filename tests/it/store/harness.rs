@@ -20,7 +20,7 @@ use relais::engine::ports::{
     Acknowledge, Actor, Approve, EndLogin, NewLogin, PickUp, PickUpOutcome, SlotFate, StartOutcome, Store,
     Transition,
 };
-use relais::store::migrations::migrate;
+use relais::store::migrations::{Location, migrate};
 use relais::store::postgres::PostgresStore;
 use relais::store::sqlite::{OpenMode, SqliteStore};
 use sqlx::postgres::PgPoolOptions;
@@ -121,11 +121,16 @@ pub fn ring(active: &str) -> Arc<KeyRing> {
 }
 
 impl Harness {
+    /// What a migration is told.
+    pub fn location(&self) -> Location {
+        self.file.clone().map_or_else(|| Location::Postgres(self.url.clone()), Location::Sqlite)
+    }
+
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("relais.db");
         let url = Secret::new(format!("sqlite://{}", file.display()));
-        migrate(&url).await.expect("an empty file can be migrated");
+        migrate(&Location::Sqlite(file.clone())).await.expect("an empty file can be migrated");
         let ring = ring("2026-11");
         let store = SqliteStore::open(&file, Arc::clone(&ring), Arc::new(SystemRandom), OpenMode::Serve)
             .await

@@ -1,10 +1,10 @@
 //! Migrations: applied once, under a lock, the same in both databases, never backwards.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use relais::crypto::random::SystemRandom;
-use relais::domain::secret::Secret;
 use relais::store::migrations::{Location, MigrateError, MigrationState, check, migrate};
 use relais::store::postgres::{ConnectError, PostgresStore};
 use relais::store::sqlite::{OpenError, OpenMode, SqliteStore};
@@ -19,13 +19,13 @@ for_each_store! {
 }
 
 async fn a_migrated_database_is_current_and_stays_so(h: Harness) {
-    assert_eq!(check(&h.url).await.expect("readable"), MigrationState::Current);
+    assert_eq!(check(&h.location()).await.expect("readable"), MigrationState::Current);
     h.pending("person").await;
     if h.raw.is_sqlite() {
-        let refused = migrate(&h.url).await.expect_err("a server holds the lock");
+        let refused = migrate(&h.location()).await.expect_err("a server holds the lock");
         assert!(matches!(refused, MigrateError::Lock(_)));
     } else {
-        migrate(&h.url).await.expect("nothing to do");
+        migrate(&h.location()).await.expect("nothing to do");
     }
     assert_eq!(h.raw.number("SELECT count(*) FROM logins").await, 1);
 }
@@ -36,7 +36,7 @@ async fn a_newer_schema_is_refused(h: Harness) {
     h.raw.run(newer).await.expect("as a newer binary would");
     let known = 1;
     let state = MigrationState::Newer { applied: 999, known };
-    assert_eq!(check(&h.url).await.expect("readable"), state);
+    assert_eq!(check(&h.location()).await.expect("readable"), state);
     assert!(state.to_string().contains("999"));
     refused_as(h, state).await;
 }
@@ -60,7 +60,7 @@ async fn refused_as(h: Harness, state: MigrationState) {
     } else {
         let opened = PostgresStore::connect(url, None, ring("2026-11"), Arc::new(SystemRandom)).await;
         assert!(matches!(opened, Err(ConnectError::Schema(found)) if found == state));
-        let migrated = migrate(url).await;
+        let migrated = migrate(&h.location()).await;
         assert!(matches!(migrated, Err(MigrateError::Refused(found)) if found == state));
     }
 }
@@ -69,32 +69,32 @@ async fn refused_as(h: Harness, state: MigrationState) {
 async fn an_empty_database_is_behind_and_not_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("relais.db");
-    let url = Secret::new(format!("sqlite://{}", file.display()));
     let behind = MigrationState::Behind { applied: 0, known: 1 };
-    assert_eq!(check(&url).await.expect("readable"), behind);
+    let location = Location::Sqlite(file.clone());
+    assert_eq!(check(&location).await.expect("readable"), behind);
     assert!(!file.exists(), "a check creates nothing");
     let opened = SqliteStore::open(&file, ring("2026-11"), Arc::new(SystemRandom), OpenMode::Serve).await;
     assert!(matches!(opened, Err(OpenError::Schema { state, .. }) if state == behind));
     assert!(behind.to_string().contains("relais migrate"));
 
     let url = postgres::empty_database().await;
-    assert_eq!(check(&url).await.expect("readable"), behind);
+    assert_eq!(check(&Location::Postgres(url.clone())).await.expect("readable"), behind);
     let opened = PostgresStore::connect(&url, None, ring("2026-11"), Arc::new(SystemRandom)).await;
     assert!(matches!(opened, Err(ConnectError::Schema(state)) if state == behind));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_together_migrate_once() {
-    let url = postgres::empty_database().await;
+    let location = Location::Postgres(postgres::empty_database().await);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let url = url.clone();
-        tasks.spawn(async move { migrate(&url).await });
+        let location = location.clone();
+        tasks.spawn(async move { migrate(&location).await });
     }
     for outcome in tasks.join_all().await {
         outcome.expect("each finds a current schema in the end");
     }
-    assert_eq!(check(&url).await.expect("readable"), MigrationState::Current);
+    assert_eq!(check(&location).await.expect("readable"), MigrationState::Current);
 }
 
 #[tokio::test]
@@ -157,12 +157,24 @@ async fn tenant_stands_first_in_every_unique_key_but_the_named_ones() {
     assert_eq!(others, expected);
 }
 
-#[test]
-fn only_the_two_databases_are_understood() {
-    let parse = |url: &str| Location::parse(&Secret::new(url));
-    assert!(matches!(parse("sqlite://relais.db"), Ok(Location::Sqlite(path)) if path.ends_with("relais.db")));
-    assert!(matches!(parse("postgres://u@h/d"), Ok(Location::Postgres(_))));
-    for bad in ["mysql://u@h/d", "relais.db", "", "sqlite://:memory:", "sqlite::memory:"] {
-        assert!(matches!(parse(bad), Err(MigrateError::MalformedUrl)), "{bad}");
+#[tokio::test]
+async fn a_path_is_no_url_and_its_files_are_their_owners_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = folder.path().join("a%20b?mode=memory");
+    std::fs::create_dir(&inside).expect("a folder");
+    let file = inside.join("c%2Fd?e#f.db");
+    let location = Location::Sqlite(file.clone());
+    migrate(&location).await.expect("migrated");
+    assert_eq!(check(&location).await.expect("readable"), MigrationState::Current);
+    SqliteStore::open(&file, ring("2026-11"), Arc::new(SystemRandom), OpenMode::Serve)
+        .await
+        .expect("the very file that was migrated");
+    let here: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
+    assert_eq!(here.len(), 1, "nothing beside the folder: {here:?}");
+    let mut lock = file.clone().into_os_string();
+    lock.push(".lock");
+    for file in [file, lock.into()] {
+        let mode = file.metadata().expect("a file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
     }
 }

@@ -26,7 +26,8 @@ pub async fn empty_database() -> Secret {
 /// The URL of a new database with the present schema.
 pub async fn database() -> Secret {
     let url = empty_database().await;
-    relais::store::migrations::migrate(&url).await.expect("an empty database can be migrated");
+    let location = relais::store::migrations::Location::Postgres(url.clone());
+    relais::store::migrations::migrate(&location).await.expect("an empty database can be migrated");
     url
 }
 
