@@ -10,7 +10,8 @@ use crate::config::{self, Config};
 use crate::domain::clock::Clock as _;
 
 pub(super) fn run(config: Option<&Path>) -> End {
-    match config::load(config, environment(), &[], SystemClock::start().now()) {
+    let now = SystemClock::start().now();
+    match environment().and_then(|environment| config::load(config, environment, &[], now)) {
         Ok(config) => {
             for warning in &config.warnings {
                 say(format_args!("warning: {warning}"));

@@ -32,7 +32,8 @@ pub(super) fn run(config: Option<&Path>, verb: &Verb) -> End {
 }
 
 fn encrypt(config: Option<&Path>) -> End {
-    let ring = match config::load_key_ring(config, environment(), SystemClock::start().now()) {
+    let now = SystemClock::start().now();
+    let ring = match environment().and_then(|environment| config::load_key_ring(config, environment, now)) {
         Ok(ring) => ring,
         Err(problems) => {
             say(problems);

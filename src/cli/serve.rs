@@ -10,7 +10,7 @@ use super::End;
 use super::output::{data, environment, failed, say, set_up_logs};
 use crate::app::clock::SystemClock;
 use crate::app::{App, StartOptions};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems};
 use crate::crypto::random::SystemRandom;
 use crate::domain::clock::Clock;
 use crate::telemetry::log;
@@ -52,7 +52,7 @@ pub(super) async fn run(file: Option<&Path>, arguments: Arguments) -> End {
 
 /// Every problem is told at once; the reader mends them all and starts again.
 pub(super) fn load(file: Option<&Path>, clock: &dyn Clock) -> Option<Config> {
-    match config::load(file, environment(), &[], clock.now()) {
+    match read(file, clock) {
         Ok(config) => Some(config),
         Err(problems) => {
             for problem in &problems.0 {
@@ -63,9 +63,13 @@ pub(super) fn load(file: Option<&Path>, clock: &dyn Clock) -> Option<Config> {
     }
 }
 
+fn read(file: Option<&Path>, clock: &dyn Clock) -> Result<Config, Problems> {
+    config::load(file, environment()?, &[], clock.now())
+}
+
 /// A configuration with problems changes nothing.
 fn reload(app: &App, file: Option<&Path>, clock: &dyn Clock) {
-    match config::load(file, environment(), &[], clock.now()) {
+    match read(file, clock) {
         Ok(config) => app.reload(config),
         Err(problems) => {
             for problem in &problems.0 {

@@ -221,3 +221,20 @@ fn a_wrong_command_line_exits_with_2() {
         assert_eq!(relais(folder.path(), arguments, "").status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_variable_of_ours_that_is_not_utf_8_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = house();
+    let output = Command::new(env!("CARGO_BIN_EXE_relais"))
+        .args(["check", "--config", "relais.toml"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("RELAIS__STORE__URL", std::ffi::OsStr::from_bytes(b"sqlite://s3cret\xff.db"))
+        .output()
+        .expect("the binary ends");
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.contains("RELAIS__STORE__URL: is not UTF-8") && !told.contains("s3cret"), "{told}");
+}

@@ -68,6 +68,29 @@ fn a_secret_that_does_not_open_is_a_problem_that_does_not_show_it() {
 }
 
 #[test]
+fn a_malformed_enc_text_is_never_a_secret_in_clear() {
+    let whole = encrypted(&House::new(), "of the provider");
+    let cut = &whole[..whole.len() - 1];
+    for path in ["registrations.by-secret.client_secret", "applications.by-secret.secret", "store.url"] {
+        for text in [cut, "ENC(", " ENC(v1:2026-11:AAAA) x"] {
+            let mut house = House::new();
+            house.set("mode", Some("\"development\""));
+            if path != "store.url" {
+                house.set(&format!("{path}_file"), None);
+            }
+            house.set(path, Some(&format!("{text:?}")));
+            let told = house.problem();
+            assert!(told.starts_with(&format!("{path}: ")) && told.contains("not of the form"), "{told}");
+        }
+    }
+    let mut house = House::new();
+    house.set("mode", Some("\"development\""));
+    key_file::write_new(&house.path("keys/cut"), &Secret::new(cut)).expect("written");
+    house.set("registrations.by-secret.client_secret_file", Some("\"keys/cut\""));
+    assert!(house.problem().contains("not of the form"));
+}
+
+#[test]
 fn a_secret_in_clear_is_for_development_only_and_never_shown() {
     for path in ["registrations.by-secret.client_secret", "applications.by-secret.secret"] {
         let mut house = House::new();
