@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A demo that is ready; killed when this is dropped.
@@ -21,16 +22,17 @@ impl Drop for Demo {
     }
 }
 
-/// The first of six ports that nobody listens on.
+/// The first of six ports that nobody listens on; below those that the system gives away by itself, so that no other
+/// test is given one of them in between.
 fn six_ports() -> u16 {
-    for _ in 0..100 {
-        let first =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
-        if first < 65_500 && (first..first + 6).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return first;
-        }
-    }
-    panic!("no six ports in a row");
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    (0..1000)
+        .find_map(|_| {
+            let next = std::process::id().wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+            let first = 20_000 + u16::try_from(next % 2_000).ok()? * 6;
+            (first..first + 6).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(first)
+        })
+        .expect("six free ports in a row")
 }
 
 impl Demo {
@@ -66,7 +68,7 @@ impl Demo {
     }
 
     /// Sends a signal; the exit code, or `None` where the process was killed or still lives after 20 seconds.
-    #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
+    #[expect(clippy::disallowed_methods, reason = "a process of its own ends in real time")]
     fn code_after(&mut self, signal: &str) -> Option<i32> {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill(1)");

@@ -75,7 +75,9 @@ fn a_malformed_enc_text_is_never_a_secret_in_clear() {
         for text in [cut, "ENC(", " ENC(v1:2026-11:AAAA) x"] {
             let mut house = House::new();
             house.set("mode", Some("\"development\""));
-            house.set(&format!("{path}_file"), None);
+            if path != "store.url" {
+                house.set(&format!("{path}_file"), None);
+            }
             house.set(path, Some(&format!("{text:?}")));
             let told = house.problem();
             assert!(told.starts_with(&format!("{path}: ")) && told.contains("not of the form"), "{told}");
