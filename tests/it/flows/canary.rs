@@ -337,9 +337,10 @@ fn first_line(needles: &Needles, place: &str, text: &[u8]) -> String {
     }
     let lines = text.split(|byte| *byte == b'\n');
     let telling = lines.filter(|line| !needles.found_in(line).is_empty()).take(3);
-    telling
-        .flat_map(|line| ["\n".to_owned(), String::from_utf8_lossy(line).chars().take(600).collect()])
-        .collect()
+    telling.fold(String::new(), |told, line| {
+        let start: String = String::from_utf8_lossy(line).chars().take(600).collect();
+        told + "\n" + &start
+    })
 }
 
 /// A method, for the calls that must be wrong.

@@ -192,9 +192,7 @@ async fn logged(log: &str) -> Vec<Value> {
     a_day(&stack, &served).await;
     let (status, text) = served.stop();
     assert!(status.success());
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +228,7 @@ async fn a_correlation_id_follows_a_login_from_the_client_to_the_provider() {
     assert!(login.is_string());
     let told = |message: &str, about: &dyn Fn(&Value) -> bool| {
         let line = lines.iter().find(|line| line["message"] == message && about(line));
-        line.unwrap_or_else(|| panic!("{message}")).clone()
+        line.expect(message).clone()
     };
     let field = |line: &Value, name: &str| {
         if line[name].is_null() { line["span"][name].clone() } else { line[name].clone() }

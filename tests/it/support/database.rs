@@ -33,7 +33,7 @@ impl Database {
             Self::Sqlite { connection, .. } => connection.execute(sql).await.map(|_| ()),
             Self::Postgres(connection) => connection.execute(sql).await.map(|_| ()),
         };
-        outcome.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        outcome.expect(sql);
     }
 
     /// The one number that a statement gives.
@@ -42,7 +42,7 @@ impl Database {
             Self::Sqlite { connection, .. } => connection.fetch_one(sql).await.map(|row| row.get(0)),
             Self::Postgres(connection) => connection.fetch_one(sql).await.map(|row| row.get(0)),
         }
-        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .expect(sql)
     }
 
     /// Lets no other writer in until [`Database::release`].

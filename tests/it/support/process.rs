@@ -40,7 +40,7 @@ impl Served {
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let (mut pipe, kept) = (child.stderr.take().expect("a pipe"), stderr.clone());
         let reader = std::thread::spawn(move || {
-            let mut bytes = [0; 65_536];
+            let mut bytes = vec![0; 65_536];
             while let Ok(length) = pipe.read(&mut bytes) {
                 if length == 0 {
                     return;
@@ -53,7 +53,8 @@ impl Served {
         stdout.read_line(&mut ready).expect("the ready line");
         let url = |name: &str| {
             let text = ready.split_whitespace().find_map(|word| word.strip_prefix(name));
-            text.unwrap_or_else(|| panic!("not ready: {ready}{}", text_of(&stderr))).to_owned()
+            assert!(text.is_some(), "not ready: {ready}{}", text_of(&stderr));
+            text.unwrap_or_default().to_owned()
         };
         let (relais, ops) = (Caller::new(url("clients=")), Caller::new(url("ops=")));
         Self { relais, ops, child, stderr, reader: Some(reader), _stdout: stdout }
