@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use super::Engine;
 use super::ports::PollJob;
@@ -158,7 +159,8 @@ impl Engine {
             let Some(waiting) = self.poller.take(*login_id) else { continue };
             if mine.contains(login_id) {
                 let engine = self.clone();
-                self.tasks.spawn(async move { engine.poll_once(waiting).await });
+                let span = tracing::info_span!("poll", login.id = %login_id);
+                self.tasks.spawn(async move { engine.poll_once(waiting).await }.instrument(span));
             }
         }
     }

@@ -87,12 +87,16 @@ impl Engine {
     }
 
     /// The provider's userinfo, complete and unflattened: a JSON object. A use.
-    pub async fn session_userinfo(self: &Arc<Self>, call: &HandleCall) -> Result<Secret, SessionError> {
+    pub async fn session_userinfo(
+        self: &Arc<Self>,
+        call: &HandleCall,
+    ) -> Result<(Session, Secret), SessionError> {
         let view = self.use_session(call, true).await?;
         let grant = self.store.grant(view.session.grant_id).await?;
-        grant
-            .and_then(|grant| grant.userinfo)
-            .ok_or_else(|| SessionError::UserinfoUnavailable(view.session.support_code))
+        match grant.and_then(|grant| grant.userinfo) {
+            Some(document) => Ok((view.session, document)),
+            None => Err(SessionError::UserinfoUnavailable(view.session.support_code)),
+        }
     }
 
     /// Chooses the *situation d'exercice*.
@@ -124,14 +128,14 @@ impl Engine {
     }
 
     /// Ends the session: from the answer on, its handle opens nothing.
-    pub async fn end_session(self: &Arc<Self>, call: &HandleCall) -> Result<(), SessionError> {
+    pub async fn end_session(self: &Arc<Self>, call: &HandleCall) -> Result<Session, SessionError> {
         let presented = self.present(call).await?;
         self.record(&presented, false).await?;
         let (engine, by, session_id) = (self.clone(), call.by.clone(), presented.session.session_id);
         self.detached(async move { engine.end_session_for(session_id, SessionEndReason::Logout, &by).await })
             .await
             .map_err(SessionError::CutShort)??;
-        Ok(())
+        Ok(presented.session)
     }
 
     /// Listens to a session: subscribe with this, then read it with [`Engine::session_now`] after each tick.

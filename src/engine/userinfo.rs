@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::Engine;
 use super::ports::{Approved, StoreError};
@@ -101,12 +102,13 @@ impl Engine {
         under_way.insert(read.grant_id, done.clone());
         drop(under_way);
         let engine = self.clone();
-        self.tasks.spawn(async move {
+        let work = async move {
             let grant_id = read.grant_id;
             let complete = engine.read_userinfo(read).await;
             engine.userinfo.finish(grant_id, complete, engine.clock.monotonic());
             finished.send_replace(true);
-        });
+        };
+        self.tasks.spawn(work.instrument(tracing::Span::current()));
         done
     }
 

@@ -5,14 +5,17 @@ use http::StatusCode;
 
 use super::{ClientsState, errors};
 use crate::http::extract::{HandleHolder, Query};
+use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 
 pub(super) async fn handle(
     State(state): State<ClientsState>,
+    context: RequestContext,
     HandleHolder(call): HandleHolder,
     query: Query,
 ) -> Result<StatusCode, Problem> {
     query.finish()?;
-    state.engine.end_session(&call).await.map_err(|error| errors::session(&error))?;
+    let session = state.engine.end_session(&call).await.map_err(|error| errors::session(&error))?;
+    context.note_session(&session);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,14 +6,18 @@ use http::header::CONTENT_TYPE;
 
 use super::{ClientsState, errors};
 use crate::http::extract::{HandleHolder, Query};
+use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 
 pub(super) async fn handle(
     State(state): State<ClientsState>,
+    context: RequestContext,
     HandleHolder(call): HandleHolder,
     query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let document = state.engine.session_userinfo(&call).await.map_err(|error| errors::session(&error))?;
+    let (session, document) =
+        state.engine.session_userinfo(&call).await.map_err(|error| errors::session(&error))?;
+    context.note_session(&session);
     Ok(([(CONTENT_TYPE, "application/json")], document.expose().to_owned()).into_response())
 }
