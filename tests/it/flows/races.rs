@@ -1,5 +1,7 @@
 //! Many at once, over real HTTP: exactly one of them wins, and everybody is told the truth.
 
+#![expect(clippy::panic, reason = "a helper of a test fails the test")]
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -136,18 +138,18 @@ async fn repetition_against_first_use(stack: &Stack, number: usize) -> bool {
     let login = approved(stack, number).await;
     let first = login.pick_up().await.expect(201);
     let handle = first.text("/session_handle");
-    let user = stack.relais.bearer(&handle);
+    let session = stack.relais.bearer(&handle);
     // A head start for one side or the other, so that both win sometimes.
     let (early, late) = (Duration::from_millis(number as u64 % 5), Duration::from_millis(2));
-    let using = async {
+    let first_use = async {
         pause(late).await;
-        user.get("/v1/session").await
+        session.get("/v1/session").await
     };
-    let repeating = async {
+    let repetition = async {
         pause(early).await;
         login.pick_up().await
     };
-    let (used, repeated) = tokio::join!(using, repeating);
+    let (used, repeated) = tokio::join!(first_use, repetition);
     let (used_status, repeated_status) = (used.status.as_u16(), repeated.status.as_u16());
     let mut handles = vec![handle];
     match (used_status, repeated_status) {
