@@ -1,5 +1,7 @@
 //! Many at once, over real HTTP: exactly one of them wins, and everybody is told the truth.
 
+#![expect(clippy::panic, reason = "a helper of a test fails the test")]
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -136,28 +138,28 @@ async fn repetition_against_first_use(stack: &Stack, number: usize) -> bool {
     let login = approved(stack, number).await;
     let first = login.pick_up().await.expect(201);
     let handle = first.text("/session_handle");
-    let user = stack.relais.bearer(&handle);
+    let session = stack.relais.bearer(&handle);
     // A head start for one side or the other, so that both win sometimes.
     let (early, late) = (Duration::from_millis(number as u64 % 5), Duration::from_millis(2));
-    let using = async {
+    let first_use = async {
         pause(late).await;
-        user.get("/v1/session").await
+        session.get("/v1/session").await
     };
-    let repeating = async {
+    let repetition = async {
         pause(early).await;
         login.pick_up().await
     };
-    let (by_user, repeated) = tokio::join!(using, repeating);
-    let (used_status, repeated_status) = (by_user.status.as_u16(), repeated.status.as_u16());
+    let (used, repeated) = tokio::join!(first_use, repetition);
+    let (used_status, repeated_status) = (used.status.as_u16(), repeated.status.as_u16());
     let mut handles = vec![handle];
     match (used_status, repeated_status) {
         (200, 409) => drop(repeated.expect_problem(409, "already_picked_up")),
         (401, 201) => {
-            drop(by_user.expect_problem(401, "handle_invalid"));
+            drop(used.expect_problem(401, "handle_invalid"));
             assert_eq!(repeated.text("/session_id"), first.text("/session_id"));
             handles.push(repeated.text("/session_handle"));
         }
-        _ => panic!("use {used_status} {}, repetition {repeated_status} {}", by_user.body, repeated.body),
+        _ => panic!("use {used_status} {}, repetition {repeated_status} {}", used.body, repeated.body),
     }
     assert_eq!(live(stack, &handles).await, 1, "one live handle, never two");
     used_status == 200

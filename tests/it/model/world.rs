@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relais::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
-use relais::domain::login::{EndStatus, Hidden, LoginReason, LoginState, LoginStatus};
+use relais::domain::login::{EndStatus, Hidden, LoginReason, LoginState, LoginStatus, hidden_delay};
 use relais::domain::session::{SessionEndReason, SessionState};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
@@ -193,7 +193,7 @@ impl World {
                 LoginState::Ended { hidden: Some(hidden), .. }
                     if hidden.cancelled.is_none() && hidden.until > now =>
                 {
-                    Some(hidden.until)
+                    Some(hidden.until - hidden_delay(holder.grant_id))
                 }
                 _ => None,
             };
