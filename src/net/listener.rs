@@ -1,8 +1,8 @@
 //! The accept loop: the only way in (R-H-01, R-H-02, R-H-03).
 //!
 //! Every connection passes the caps, then its TLS handshake, then HTTP/1.1 or HTTP/2, each under a time limit.
-//! A request in progress has none: long polls and event streams stay open as long as their handler wants. Every
-//! request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a bounded time.
+//! A handler has none: long polls and event streams stay open as long as it wants, and as their client takes what
+//! there is. Every request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a bounded time.
 
 mod activity;
 mod body;
@@ -38,7 +38,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the reading of a request's body to its end; then the body fails with `TimedOut`.
     pub body_timeout: Duration,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay without a request, and how long its client may leave an answer untaken
+    /// (up to twice as long where it has taken a part).
     pub idle_timeout: Duration,
     /// How long written data may stay unacknowledged (`TCP_USER_TIMEOUT`, Linux), and after which silence a dead
     /// peer is looked for.

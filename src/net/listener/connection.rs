@@ -170,5 +170,5 @@ async fn answer(
     } else {
         router.oneshot(request).await?
     };
-    Ok(response.map(|body| Guarded { body, _progress: progress }))
+    Ok(response.map(|body| Guarded::new(body, progress)))
 }
