@@ -122,7 +122,7 @@ pub(super) fn classify(
         return not_sent(connect_failure(failure, has_identity));
     }
     // A server gives no plaintext to anybody before the handshake is complete on its side, so what was written on
-    // such a connection was read by nobody.
+    // such a connection was read by nobody. `connector` has seen to it that this is such an alert.
     if let Some(failure) = refusal.and_then(|alert| client_failure(alert, has_identity)) {
         return not_sent(NotSentCause::Tls(failure));
     }
