@@ -43,7 +43,6 @@ use connector::{Connector, OPENED, Seen};
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_PER_HOST: usize = 16;
 const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: u32 = 64 * 1024;
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
@@ -140,7 +139,6 @@ impl Outbound {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_PER_HOST)
             .http1_max_headers(MAX_HEADERS)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
             // Not a repetition: an idle connection that the peer had closed is replaced before anything of the
             // request is written.
             .retry_canceled_requests(true)
@@ -244,7 +242,10 @@ fn tls_config(roots: Option<&[u8]>, identity: Option<&Identity>) -> Result<Clien
             builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // No HTTP/2: its one connection, gone silently, would hold up every request to the peer until TCP notices, and
+    // after a GOAWAY or a refused stream nobody could say surely whether a request had been processed. Here a
+    // connection carries one request at a time.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

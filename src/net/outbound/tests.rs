@@ -71,6 +71,19 @@ async fn a_request_arrives_as_it_is_and_its_answer_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn a_connection_carries_one_request_at_a_time_even_where_the_server_has_http_2() {
+    let pki = Pki::new();
+    let (tls, _) = pki.tls(ClientAuth::None);
+    let router = Router::new().route(
+        "/version",
+        on_get(|request: axum::extract::Request| async move { format!("{:?}", request.version()) }),
+    );
+    let server = Running::start(Some(tls), router, Limits::default()).await;
+    let answer = pki.outbound(None).send(get(&server.url("/version"))).await.expect("answer");
+    assert_eq!(answer.body, b"HTTP/1.1");
+}
+
+#[tokio::test]
 async fn r_g_07_a_redirect_is_an_answer_like_any_other() {
     let pki = Pki::new();
     let server = started(&pki).await;
