@@ -5,6 +5,7 @@
 //! replaced certificate stays usable for what is bound to it until it expires.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -27,6 +28,12 @@ pub enum CertificateError {
     /// The files cannot be used.
     #[error("the certificate or its key cannot be used")]
     Files(#[from] CertError),
+    /// The certificate says what it is for, and that is not clients: the provider would refuse every connection.
+    #[error("the certificate {path} is not for clients (extended key usage): have one made that is", path = .path.display())]
+    Purpose {
+        /// The file.
+        path: PathBuf,
+    },
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] OutboundBuildError),
@@ -172,7 +179,10 @@ fn client(
     let unreadable = || CertError::MalformedCertificate { certificate: files.cert.display().to_string() };
     let own = pair.chain.first().ok_or_else(unreadable)?;
     let certificate = Certificate::parse(own).map_err(|_| unreadable())?;
-    let outbound = outbound(settings, Some(identity(&pair)))?;
+    if !certificate.is_for_clients() {
+        return Err(CertificateError::Purpose { path: files.cert.clone() });
+    }
+    let outbound = outbound(settings, Some(identity(pair)))?;
     Ok((certificate.x5t_s256(), Client { outbound, not_after: certificate.not_after() }))
 }
 
