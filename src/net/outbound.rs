@@ -213,15 +213,16 @@ impl Outbound {
 async fn read(answer: Response<Incoming>, max_body: usize) -> Result<OutboundResponse, OutboundError> {
     let unknown = |cause| OutboundError::OutcomeUnknown { cause };
     let (head, mut incoming) = answer.into_parts();
+    let too_large = UnknownCause::TooLarge { status: head.status };
     if incoming.size_hint().lower() > max_body as u64 {
-        return Err(unknown(UnknownCause::TooLarge));
+        return Err(unknown(too_large));
     }
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|_broken| unknown(UnknownCause::Cut))?;
         let Ok(chunk) = frame.into_data() else { continue };
         if chunk.len() > max_body - body.len() {
-            return Err(unknown(UnknownCause::TooLarge));
+            return Err(unknown(too_large));
         }
         body.extend_from_slice(&chunk);
     }
