@@ -11,6 +11,7 @@ mod gate;
 mod peer;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use peer::{Peer, PeerCertificate};
 
 use super::tls::ServerTls;
 use gate::Gate;
+use throttle::Throttle;
 
 /// Limits of one listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +83,7 @@ struct Shared {
     tls: Option<Arc<ServerTls>>,
     service: Router,
     limits: Limits,
+    refusals: Arc<Throttle>,
     /// Asks connections to end after the requests in progress.
     drain: CancellationToken,
     /// Ends them.
@@ -99,7 +102,8 @@ pub async fn serve(
     let gate = Gate::new(limits.max_connections, limits.max_connections_per_address);
     let drain_timeout = limits.drain_timeout;
     let drain = shutdown.child_token();
-    let shared = Arc::new(Shared { tls, service, limits, drain, kill: CancellationToken::new() });
+    let refusals = Throttle::new("TLS handshakes refused");
+    let shared = Arc::new(Shared { tls, service, limits, refusals, drain, kill: CancellationToken::new() });
     // A caller that drops this future wants no connection to survive it.
     let _cut = shared.kill.clone().drop_guard();
     let tracker = TaskTracker::new();

@@ -42,7 +42,11 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, shared: &Shared)
         Err(Failed { refused, stream }) => {
             if let Some(refused) = refused {
                 let Refused { cause, detail } = &refused;
-                tracing::warn!(peer = %address, cause, detail, "TLS handshake refused");
+                if shared.refusals.may_tell() {
+                    tracing::warn!(peer = %address, cause, detail, "TLS handshake refused");
+                } else {
+                    tracing::debug!(peer = %address, cause, detail, "TLS handshake refused");
+                }
                 tls.refused(&refused);
             } else {
                 tracing::debug!(peer = %address, "connection closed during the TLS handshake");
