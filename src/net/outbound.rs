@@ -29,7 +29,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use url::{Host, Url};
 
@@ -46,13 +45,13 @@ const MAX_HEADERS: usize = 100;
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
-/// A client certificate with its key, both PEM.
+/// A client certificate with its key, both DER.
 #[derive(Clone)]
 pub struct Identity {
     /// The certificate, followed by its intermediates.
-    pub cert_pem: Vec<u8>,
+    pub chain: Vec<CertificateDer<'static>>,
     /// The private key: PKCS#8, PKCS#1 or SEC1.
-    pub key_pem: SecretBytes,
+    pub key: SecretBytes,
 }
 
 /// Everything that one outbound client is built from.
@@ -77,10 +76,10 @@ pub enum OutboundBuildError {
     /// The pinned roots hold no certificate, or the system has none.
     #[error("there is no trusted root")]
     NoRoots,
-    /// The client certificate is no PEM or holds no certificate.
+    /// The client certificate is missing or none that TLS can read.
     #[error("the client certificate cannot be read")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The client key is no PEM, or of a kind that is not supported.
+    /// The client key is none that TLS can read, or of a kind that is not supported.
     #[error("the key of the client certificate cannot be read")]
     Key(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key belongs to another certificate.
@@ -251,15 +250,12 @@ fn tls_config(roots: Option<&[u8]>, identity: Option<&Identity>) -> Result<Clien
 }
 
 fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<CertifiedKey, OutboundBuildError> {
-    let chain = CertificateDer::pem_slice_iter(&identity.cert_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| OutboundBuildError::Certificate(error.into()))?;
-    if chain.is_empty() {
-        return Err(OutboundBuildError::Certificate("no certificate in the PEM text".into()));
+    if identity.chain.is_empty() {
+        return Err(OutboundBuildError::Certificate("there is none".into()));
     }
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose())
-        .map_err(|error| OutboundBuildError::Key(error.into()))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let key = PrivateKeyDer::try_from(identity.key.expose())
+        .map_err(|text| OutboundBuildError::Key(text.into()))?;
+    CertifiedKey::from_der(identity.chain.clone(), key.clone_key(), provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => OutboundBuildError::KeyMismatch,
         rustls::Error::InvalidCertificate(_) => OutboundBuildError::Certificate(error.into()),
         other => OutboundBuildError::Key(other.into()),

@@ -93,14 +93,18 @@ pub fn outbound(roots: Option<Vec<u8>>, identity: Option<&Issued>) -> Outbound {
     super::install_provider();
     Outbound::new(OutboundSettings {
         roots,
-        identity: identity.map(|issued| Identity {
-            cert_pem: issued.certificate.clone().into_bytes(),
-            key_pem: SecretBytes::new(issued.key.expose().as_bytes().to_vec()),
-        }),
+        identity: identity.map(self::identity),
         address_policy: AddressPolicy::AllowPrivate,
         https_only: false,
     })
     .expect("client")
+}
+
+/// A pair as a client shows it.
+pub fn identity(issued: &Issued) -> Identity {
+    let key = PrivateKeyDer::from_pem_slice(issued.key.expose().as_bytes()).expect("key");
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<_, _>>();
+    Identity { chain: chain.expect("certificate"), key: SecretBytes::new(key.secret_der().to_vec()) }
 }
 
 /// Readable by the owner only, as keys must be.

@@ -10,9 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::PrivateKeyDer;
 
 use crate::crypto::x509::{CertError, Certificate, Pair, load_pair};
 use crate::domain::names::RegistrationName;
@@ -201,26 +198,7 @@ fn outbound(settings: &ProviderSettings, identity: Option<Identity>) -> Result<O
     })
 }
 
-/// The pair that was validated, as PEM again: reading the files a second time could bring another one.
-fn identity(pair: &Pair) -> Identity {
-    let label = match &pair.key {
-        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-        _ => "PRIVATE KEY",
-    };
-    let cert_pem = pair.chain.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>().into_bytes();
-    Identity { cert_pem, key_pem: SecretBytes::new(pem(label, pair.key.secret_der()).into_bytes()) }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let body = STANDARD.encode(der);
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, tail) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = tail;
-    }
-    text + "-----END " + label + "-----\n"
+/// The pair that was validated: reading the files a second time could bring another one.
+fn identity(pair: Pair) -> Identity {
+    Identity { key: SecretBytes::new(pair.key.secret_der().to_vec()), chain: pair.chain }
 }

@@ -10,6 +10,7 @@ use axum::routing::{get as on_get, post};
 use axum::{Router, body::Bytes};
 use futures_util::stream;
 use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,7 +22,7 @@ use super::{
 use crate::crypto::pki::Issued;
 use crate::domain::secret::SecretBytes;
 use crate::net::listener::Limits;
-use crate::net::testing::{HOUR, Pki, Refusals, Running, get, now, outbound, pause, self_signed};
+use crate::net::testing::{HOUR, Pki, Refusals, Running, get, identity, now, outbound, pause, self_signed};
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings};
 
 fn not_sent(cause: NotSentCause) -> OutboundError {
@@ -401,11 +402,8 @@ fn a_client_is_not_built_from_unusable_files() {
     let pki = Pki::new();
     let roots = pki.ca.certificate().into_bytes();
     let (own, other) = (pki.client("own"), self_signed("other"));
-    let build = |roots: &[u8], cert: &str, key: &str| {
-        let identity = Identity {
-            cert_pem: cert.as_bytes().to_vec(),
-            key_pem: SecretBytes::new(key.as_bytes().to_vec()),
-        };
+    let build = |roots: &[u8], chain: &[CertificateDer<'static>], key: &[u8]| {
+        let identity = Identity { chain: chain.to_vec(), key: SecretBytes::new(key.to_vec()) };
         let settings = OutboundSettings {
             roots: Some(roots.to_vec()),
             identity: Some(identity),
@@ -414,13 +412,16 @@ fn a_client_is_not_built_from_unusable_files() {
         };
         Outbound::new(settings).err()
     };
-    let (certificate, key) = (own.certificate.as_str(), own.key.expose());
+    let (own, other) = (identity(&own), identity(&other));
+    let (certificate, key) = (own.chain.as_slice(), own.key.expose());
     assert!(build(&roots, certificate, key).is_none());
     assert!(matches!(build(b"", certificate, key), Some(OutboundBuildError::NoRoots)));
     let garbled = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(build(garbled, certificate, key), Some(OutboundBuildError::Roots(_))));
-    assert!(matches!(build(&roots, "", key), Some(OutboundBuildError::Certificate(_))));
-    assert!(matches!(build(&roots, certificate, ""), Some(OutboundBuildError::Key(_))));
+    assert!(matches!(build(&roots, &[], key), Some(OutboundBuildError::Certificate(_))));
+    assert!(matches!(build(&roots, certificate, b""), Some(OutboundBuildError::Key(_))));
+    let garbled = [CertificateDer::from(b"garbled".to_vec())];
+    assert!(matches!(build(&roots, &garbled, key), Some(OutboundBuildError::Certificate(_))));
     let mismatch = build(&roots, certificate, other.key.expose());
     assert!(matches!(mismatch, Some(OutboundBuildError::KeyMismatch)));
 }
