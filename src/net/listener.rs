@@ -2,7 +2,8 @@
 //!
 //! Every connection passes the caps, then its TLS handshake, then HTTP/1.1 or HTTP/2, each under a time limit.
 //! A handler has none: long polls and event streams stay open as long as it wants, and as their client takes what
-//! there is. Every request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a bounded time.
+//! there is. Every request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a
+//! bounded time.
 
 mod activity;
 mod body;
