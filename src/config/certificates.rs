@@ -1,4 +1,4 @@
-//! Certificates that configuration names: readable, in date, and matching their keys.
+//! Certificates that configuration names: readable, in date, for what they are used for, and matching their keys.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +9,9 @@ use crate::crypto::x509::{self, CertError, Certificate};
 /// Time enough to have a certificate renewed by an authority that works by post.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// The list of a listener's own certificates; those of every other list are shown to servers.
+const OF_SERVER: &str = "tls";
+
 /// Checks every pair of the list `key`.
 pub fn check_pairs(reader: &Reader<'_>, key: &str, pairs: &[(PathBuf, PathBuf)]) {
     let now = reader.context.now;
@@ -16,13 +19,28 @@ pub fn check_pairs(reader: &Reader<'_>, key: &str, pairs: &[(PathBuf, PathBuf)])
         match x509::load_pair(certificate, private_key, now) {
             Ok(pair) => {
                 let own = pair.chain.first().and_then(|der| Certificate::parse(der).ok());
-                if let Some(own) = own.filter(|own| own.not_after() <= now + SOON) {
+                let Some(own) = own else { continue };
+                check_purpose(reader, key, certificate, &own);
+                if own.not_after() <= now + SOON {
                     let what = format!("{} expires at {}", certificate.display(), own.not_after());
                     reader.warn(key, what, "have it renewed");
                 }
             }
             Err(error) => refuse(reader, key, &error),
         }
+    }
+}
+
+/// The other side would refuse it in every handshake.
+fn check_purpose(reader: &Reader<'_>, key: &str, file: &Path, own: &Certificate) {
+    let (is_fit, role, usage) = if key == OF_SERVER {
+        (own.is_for_servers(), "servers", "serverAuth")
+    } else {
+        (own.is_for_clients(), "clients", "clientAuth")
+    };
+    if !is_fit {
+        let what = format!("{} is not for {role} (extended key usage)", file.display());
+        reader.problem(key, what, format!("have one made with the extended key usage {usage}"));
     }
 }
 

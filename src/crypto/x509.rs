@@ -34,6 +34,8 @@ pub struct Certificate {
     not_before: Timestamp,
     not_after: Timestamp,
     self_signed: bool,
+    for_servers: bool,
+    for_clients: bool,
 }
 
 impl Certificate {
@@ -46,7 +48,11 @@ impl Certificate {
         let mut thumbprint = [0; 32];
         thumbprint.copy_from_slice(digest(&SHA256, der).as_ref());
         let subject = certificate.subject();
+        // An error: the extension stands there twice.
+        let usage = certificate.extended_key_usage().map_err(|_| NotACertificate)?.map(|usage| usage.value);
         Ok(Self {
+            for_servers: usage.is_none_or(|usage| usage.any || usage.server_auth),
+            for_clients: usage.is_none_or(|usage| usage.any || usage.client_auth),
             thumbprint,
             subject_dn: dn::render(subject),
             common_names: subject.iter_common_name().filter_map(dn::text_of).collect(),
@@ -104,6 +110,18 @@ impl Certificate {
     #[must_use]
     pub const fn is_self_signed(&self) -> bool {
         self.self_signed
+    }
+
+    /// Whether it may be a TLS server's: its extended key usage says so, or it has none (RFC 5280 §4.2.1.12).
+    #[must_use]
+    pub const fn is_for_servers(&self) -> bool {
+        self.for_servers
+    }
+
+    /// Whether it may be a TLS client's, by the same rule.
+    #[must_use]
+    pub const fn is_for_clients(&self) -> bool {
+        self.for_clients
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// 0000-01-01T00:00:00Z.
+const YEAR_0: i64 = -62_167_219_200_000_000;
+/// The last microsecond of 9999.
+const YEAR_9999: i64 = 253_402_300_799_999_999;
+
 /// A point in wall time: microseconds since the Unix epoch, UTC.
 ///
 /// Shown as RFC 3339 with milliseconds; stored as a 64-bit integer of microseconds.
@@ -71,15 +76,19 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
+/// What lies outside chrono's years is taken as its first or last moment: never as 1970.
 impl From<Timestamp> for DateTime<Utc> {
     fn from(at: Timestamp) -> Self {
-        Self::from_timestamp_micros(at.0).unwrap_or_default()
+        let bound = if at.0 < 0 { Self::MIN_UTC } else { Self::MAX_UTC };
+        Self::from_timestamp_micros(at.0).unwrap_or(bound)
     }
 }
 
+/// RFC 3339 has years of four digits: what lies outside them is shown as the first or last moment inside.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&DateTime::<Utc>::from(*self).to_rfc3339_opts(SecondsFormat::Millis, true))
+        let shown = Self(self.0.clamp(YEAR_0, YEAR_9999));
+        f.write_str(&DateTime::<Utc>::from(shown).to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
 
@@ -102,6 +111,16 @@ mod tests {
     #[test]
     fn shown_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_micros(1_795_312_800_123_456).to_string(), "2026-11-22T02:00:00.123Z");
+    }
+
+    #[test]
+    fn what_no_calendar_holds_is_shown_at_its_end() {
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_micros(i64::MIN).to_string(), "0000-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_micros(YEAR_9999 + 1).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_micros(YEAR_9999).to_string(), "9999-12-31T23:59:59.999Z");
+        assert!(DateTime::<Utc>::from(Timestamp::from_micros(i64::MAX)) > DateTime::<Utc>::UNIX_EPOCH);
+        assert!(DateTime::<Utc>::from(Timestamp::from_micros(i64::MIN)) < DateTime::<Utc>::UNIX_EPOCH);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The accept loop: the only way in (R-H-01, R-H-02, R-H-03).
 //!
 //! Every connection passes the caps, then its TLS handshake, then HTTP/1.1 or HTTP/2, each under a time limit.
-//! A request in progress has none: long polls and event streams stay open as long as their handler wants. Every
-//! request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a bounded time.
+//! A handler has none: long polls and event streams stay open as long as it wants, and as their client takes what
+//! there is. Every request carries a [`Peer`] in its extensions. Draining lets requests in progress end, for a
+//! bounded time.
 
 mod activity;
 mod body;
@@ -11,6 +12,7 @@ mod gate;
 mod peer;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ pub use peer::{Peer, PeerCertificate};
 
 use super::tls::ServerTls;
 use gate::Gate;
+use throttle::Throttle;
 
 /// Limits of one listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +41,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the reading of a request's body to its end; then the body fails with `TimedOut`.
     pub body_timeout: Duration,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay without a request, and how long its client may leave an answer untaken
+    /// (up to twice as long where it has taken a part).
     pub idle_timeout: Duration,
     /// How long written data may stay unacknowledged (`TCP_USER_TIMEOUT`, Linux), and after which silence a dead
     /// peer is looked for.
@@ -80,6 +84,7 @@ struct Shared {
     tls: Option<Arc<ServerTls>>,
     service: Router,
     limits: Limits,
+    refusals: Arc<Throttle>,
     /// Asks connections to end after the requests in progress.
     drain: CancellationToken,
     /// Ends them.
@@ -98,7 +103,8 @@ pub async fn serve(
     let gate = Gate::new(limits.max_connections, limits.max_connections_per_address);
     let drain_timeout = limits.drain_timeout;
     let drain = shutdown.child_token();
-    let shared = Arc::new(Shared { tls, service, limits, drain, kill: CancellationToken::new() });
+    let refusals = Throttle::new("TLS handshakes refused");
+    let shared = Arc::new(Shared { tls, service, limits, refusals, drain, kill: CancellationToken::new() });
     // A caller that drops this future wants no connection to survive it.
     let _cut = shared.kill.clone().drop_guard();
     let tracker = TaskTracker::new();

@@ -29,7 +29,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use url::{Host, Url};
 
@@ -43,17 +42,16 @@ use connector::{Connector, OPENED, Seen};
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_PER_HOST: usize = 16;
 const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: u32 = 64 * 1024;
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
-/// A client certificate with its key, both PEM.
+/// A client certificate with its key, both DER.
 #[derive(Clone)]
 pub struct Identity {
     /// The certificate, followed by its intermediates.
-    pub cert_pem: Vec<u8>,
+    pub chain: Vec<CertificateDer<'static>>,
     /// The private key: PKCS#8, PKCS#1 or SEC1.
-    pub key_pem: SecretBytes,
+    pub key: SecretBytes,
 }
 
 /// Everything that one outbound client is built from.
@@ -78,10 +76,10 @@ pub enum OutboundBuildError {
     /// The pinned roots hold no certificate, or the system has none.
     #[error("there is no trusted root")]
     NoRoots,
-    /// The client certificate is no PEM or holds no certificate.
+    /// The client certificate is missing or none that TLS can read.
     #[error("the client certificate cannot be read")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The client key is no PEM, or of a kind that is not supported.
+    /// The client key is none that TLS can read, or of a kind that is not supported.
     #[error("the key of the client certificate cannot be read")]
     Key(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key belongs to another certificate.
@@ -140,7 +138,6 @@ impl Outbound {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_PER_HOST)
             .http1_max_headers(MAX_HEADERS)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
             // Not a repetition: an idle connection that the peer had closed is replaced before anything of the
             // request is written.
             .retry_canceled_requests(true)
@@ -215,15 +212,16 @@ impl Outbound {
 async fn read(answer: Response<Incoming>, max_body: usize) -> Result<OutboundResponse, OutboundError> {
     let unknown = |cause| OutboundError::OutcomeUnknown { cause };
     let (head, mut incoming) = answer.into_parts();
+    let too_large = UnknownCause::TooLarge { status: head.status };
     if incoming.size_hint().lower() > max_body as u64 {
-        return Err(unknown(UnknownCause::TooLarge));
+        return Err(unknown(too_large));
     }
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|_broken| unknown(UnknownCause::Cut))?;
         let Ok(chunk) = frame.into_data() else { continue };
         if chunk.len() > max_body - body.len() {
-            return Err(unknown(UnknownCause::TooLarge));
+            return Err(unknown(too_large));
         }
         body.extend_from_slice(&chunk);
     }
@@ -244,20 +242,20 @@ fn tls_config(roots: Option<&[u8]>, identity: Option<&Identity>) -> Result<Clien
             builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // No HTTP/2: its one connection, gone silently, would hold up every request to the peer until TCP notices, and
+    // after a GOAWAY or a refused stream nobody could say surely whether a request had been processed. Here a
+    // connection carries one request at a time.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
 fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<CertifiedKey, OutboundBuildError> {
-    let chain = CertificateDer::pem_slice_iter(&identity.cert_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| OutboundBuildError::Certificate(error.into()))?;
-    if chain.is_empty() {
-        return Err(OutboundBuildError::Certificate("no certificate in the PEM text".into()));
+    if identity.chain.is_empty() {
+        return Err(OutboundBuildError::Certificate("there is none".into()));
     }
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose())
-        .map_err(|error| OutboundBuildError::Key(error.into()))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let key = PrivateKeyDer::try_from(identity.key.expose())
+        .map_err(|text| OutboundBuildError::Key(text.into()))?;
+    CertifiedKey::from_der(identity.chain.clone(), key.clone_key(), provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => OutboundBuildError::KeyMismatch,
         rustls::Error::InvalidCertificate(_) => OutboundBuildError::Certificate(error.into()),
         other => OutboundBuildError::Key(other.into()),

@@ -7,9 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls_pki_types::UnixTime;
+use rustls::ClientConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{Limits, serve};
@@ -85,14 +93,18 @@ pub fn outbound(roots: Option<Vec<u8>>, identity: Option<&Issued>) -> Outbound {
     super::install_provider();
     Outbound::new(OutboundSettings {
         roots,
-        identity: identity.map(|issued| Identity {
-            cert_pem: issued.certificate.clone().into_bytes(),
-            key_pem: SecretBytes::new(issued.key.expose().as_bytes().to_vec()),
-        }),
+        identity: identity.map(self::identity),
         address_policy: AddressPolicy::AllowPrivate,
         https_only: false,
     })
     .expect("client")
+}
+
+/// A pair as a client shows it.
+pub fn identity(issued: &Issued) -> Identity {
+    let key = PrivateKeyDer::from_pem_slice(issued.key.expose().as_bytes()).expect("key");
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<_, _>>();
+    Identity { chain: chain.expect("certificate"), key: SecretBytes::new(key.secret_der().to_vec()) }
 }
 
 /// Readable by the owner only, as keys must be.
@@ -167,6 +179,24 @@ pub fn get(url: &str) -> OutboundRequest {
         timeout: Duration::from_secs(5),
         max_body: 64 * 1024,
     }
+}
+
+/// An HTTP/2 connection to a server of this authority.
+pub async fn http_2(pki: &Pki, server: &Running) -> SendRequest<Full<Bytes>> {
+    let mut roots = rustls::RootCertStore::empty();
+    for root in crate::crypto::x509::load_pem_chain(&pki.ca_file()).expect("CA") {
+        roots.add(root).expect("root");
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(server.address).await.expect("connect");
+    let name = ServerName::try_from("localhost").expect("name");
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS");
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
 }
 
 /// Real time, for what happens on sockets.

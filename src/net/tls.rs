@@ -69,7 +69,7 @@ pub struct ServerTlsSettings {
 pub struct ServerTls {
     settings: ServerTlsSettings,
     current: ArcSwap<Loaded>,
-    /// How the files looked when they were last read, whether or not they were accepted.
+    /// How the files looked when they were last read, whether or not they were accepted. Held during a reload.
     stamps: Mutex<Vec<Option<Stamp>>>,
 }
 
@@ -94,9 +94,10 @@ impl ServerTls {
     /// Reads the files again; `true` where they brought something new, which counts for every handshake from now
     /// on. On error the last good configuration stays. Open connections keep theirs.
     pub fn reload(&self, now: Timestamp) -> Result<bool, TlsError> {
+        // Held to the end: of two reloads at once, that which read older files must not swap last.
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken before reading: a write in between makes them differ once more.
-        let stamps = files::stamps(&self.settings);
-        *self.stamps.lock().unwrap_or_else(PoisonError::into_inner) = stamps;
+        *stamps = files::stamps(&self.settings);
         let loaded = load(&self.settings, now)?;
         if loaded.digest == self.current.load().digest {
             return Ok(false);

@@ -142,9 +142,10 @@ fn judge(profile: &Profile, status: StatusCode, error: Option<&OAuthError>) -> S
     }
     match (status, error) {
         (StatusCode::TOO_MANY_REQUESTS, _) => UNAVAILABLE,
-        // A provider that writes OAuth errors has understood what it refuses; one that breaks may have begun.
-        (status, Some(_)) if status.is_server_error() => UNAVAILABLE,
-        (status, None) if status.is_server_error() => failure(LoginReason::OutcomeUnknown, true),
+        // A provider that writes OAuth errors has understood what it refuses; one that breaks may have begun, and
+        // what a gateway writes in its place says nothing.
+        (status, Some(error)) if status.is_server_error() && error.is_refusal() => UNAVAILABLE,
+        (status, _) if status.is_server_error() => failure(LoginReason::OutcomeUnknown, true),
         // A redirect is never followed; it says neither yes nor no.
         (status, _) if !status.is_client_error() => failure(LoginReason::ProviderInvalidAnswer, true),
         // By HTTP's own rules the credentials were not accepted (RFC 9110 §15.5.2).

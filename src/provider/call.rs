@@ -139,7 +139,7 @@ pub fn cause(error: &OutboundError) -> &'static str {
         OutboundError::OutcomeUnknown { cause } => match cause {
             UnknownCause::Timeout => "timeout",
             UnknownCause::Cut => "cut",
-            UnknownCause::TooLarge => "too_large",
+            UnknownCause::TooLarge { .. } => "too_large",
             UnknownCause::InvalidHttp => "invalid_http",
         },
     }

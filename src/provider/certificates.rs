@@ -5,13 +5,11 @@
 //! replaced certificate stays usable for what is bound to it until it expires.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::PrivateKeyDer;
 
 use crate::crypto::x509::{CertError, Certificate, Pair, load_pair};
 use crate::domain::names::RegistrationName;
@@ -27,6 +25,12 @@ pub enum CertificateError {
     /// The files cannot be used.
     #[error("the certificate or its key cannot be used")]
     Files(#[from] CertError),
+    /// The certificate says what it is for, and that is not clients: the provider would refuse every connection.
+    #[error("the certificate {path} is not for clients (extended key usage): have one made that is", path = .path.display())]
+    Purpose {
+        /// The file.
+        path: PathBuf,
+    },
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] OutboundBuildError),
@@ -172,7 +176,10 @@ fn client(
     let unreadable = || CertError::MalformedCertificate { certificate: files.cert.display().to_string() };
     let own = pair.chain.first().ok_or_else(unreadable)?;
     let certificate = Certificate::parse(own).map_err(|_| unreadable())?;
-    let outbound = outbound(settings, Some(identity(&pair)))?;
+    if !certificate.is_for_clients() {
+        return Err(CertificateError::Purpose { path: files.cert.clone() });
+    }
+    let outbound = outbound(settings, Some(identity(pair)))?;
     Ok((certificate.x5t_s256(), Client { outbound, not_after: certificate.not_after() }))
 }
 
@@ -191,26 +198,7 @@ fn outbound(settings: &ProviderSettings, identity: Option<Identity>) -> Result<O
     })
 }
 
-/// The pair that was validated, as PEM again: reading the files a second time could bring another one.
-fn identity(pair: &Pair) -> Identity {
-    let label = match &pair.key {
-        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-        _ => "PRIVATE KEY",
-    };
-    let cert_pem = pair.chain.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>().into_bytes();
-    Identity { cert_pem, key_pem: SecretBytes::new(pem(label, pair.key.secret_der()).into_bytes()) }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let body = STANDARD.encode(der);
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, tail) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = tail;
-    }
-    text + "-----END " + label + "-----\n"
+/// The pair that was validated: reading the files a second time could bring another one.
+fn identity(pair: Pair) -> Identity {
+    Identity { key: SecretBytes::new(pair.key.secret_der().to_vec()), chain: pair.chain }
 }

@@ -1,7 +1,7 @@
 //! ID tokens: whether one proves that the asked person authenticated for us, now, at the asked level.
 //!
-//! `openidconnect` verifies issuer, audience, signature and expiry; everything that it leaves open (algorithms,
-//! header, issue time, `nbf`, `azp`, `at_hash`, duplicate claims) is checked around it, one concern per file. The
+//! `openidconnect`'s keys verify the signature; what the token claims (issuer, audience, times, `azp`, `at_hash`,
+//! the person, the level) is checked around it, one concern per file. Only what is checked must be well-typed. The
 //! signature is verified although the token came over TLS (R-C-03). Each refusal names a rule and no value.
 
 mod claims;
@@ -74,7 +74,7 @@ impl<'a> Received<'a> {
         Ok(Self(token))
     }
 
-    /// Verifies signature, issuer, audience and times with these keys, then person and level, and gives the claims.
+    /// Verifies the signature with these keys, then person and level, and gives the claims.
     /// `access_token` came with the token: `at_hash` must be its hash.
     pub fn verify(
         &self,
@@ -82,7 +82,7 @@ impl<'a> Received<'a> {
         access_token: &Secret,
         terms: &Terms<'_>,
     ) -> Result<&Object, NotVerified> {
-        signature::verify(&self.0, keys, access_token, terms)?;
+        signature::verify(&self.0, keys, access_token)?;
         self.judge(terms).map_err(NotVerified::Refused)?;
         Ok(&self.0.payload)
     }

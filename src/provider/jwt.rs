@@ -4,11 +4,16 @@
 //! algorithms, and none of the parameters that would let the sender choose the key or change how the signature is
 //! read (R-C-01, R-C-03).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::JsonWebKey as _;
+use openidconnect::core::CoreJsonWebKey;
 use serde_json::Value;
 use thiserror::Error;
+
+use crate::domain::time::Timestamp;
 
 use super::keys::Keys;
 use super::settings::IdTokenAlg;
@@ -16,6 +21,11 @@ use super::strict_json::{self, Object};
 
 /// The largest JWT that is looked at, in bytes.
 pub const MAX_SIZE: usize = 32 * 1024;
+
+/// Tolerated difference of clocks for `exp` and `nbf`.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+/// How far what has been (`iat`, `auth_time`) may lie ahead.
+pub const AHEAD: Duration = Duration::from_secs(60);
 
 /// Header parameters that bring a key, change the encoding, or must be understood (RFC 7515 §4.1, RFC 7797).
 const FORBIDDEN: [&str; 6] = ["jku", "x5u", "jwk", "crit", "b64", "zip"];
@@ -90,8 +100,8 @@ impl<'a> Unverified<'a> {
         &self.payload_bytes
     }
 
-    /// Verifies the signature alone, for JWTs that are no ID tokens.
-    pub fn verify(&self, keys: &Keys) -> Result<(), JwtError> {
+    /// Verifies the signature, with each key that may have made it, and gives the one that did.
+    pub fn verify<'k>(&self, keys: &'k Keys) -> Result<&'k CoreJsonWebKey, JwtError> {
         let (message, signature) = self.text.rsplit_once('.').ok_or(JwtError::Form)?;
         let signature = decode(signature)?;
         let alg = self.alg.jws();
@@ -99,9 +109,10 @@ impl<'a> Unverified<'a> {
         if candidates.is_empty() {
             return Err(JwtError::NoKey);
         }
-        let verified =
-            candidates.iter().any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok());
-        if verified { Ok(()) } else { Err(JwtError::Signature) }
+        candidates
+            .into_iter()
+            .find(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
+            .ok_or(JwtError::Signature)
     }
 }
 
@@ -159,6 +170,24 @@ pub fn numeric_date(claim: &Value) -> Option<i64> {
         None => claim.as_f64().filter(|seconds| seconds.is_finite() && seconds.abs() < 1e12)?.floor() as i64,
     };
     (0..=YEAR_9999).contains(&seconds).then_some(seconds)
+}
+
+/// Checks `exp`, `nbf` and `iat` where they are there; the error is the name of the broken rule.
+pub fn check_times(claims: &Object, now: Timestamp) -> Result<(), &'static str> {
+    let at = |name: &'static str| match claims.get(name) {
+        None => Ok(None),
+        Some(claim) => numeric_date(claim).map(|secs| Some(Timestamp::from_secs(secs))).ok_or(name),
+    };
+    if at("exp")?.is_some_and(|exp| exp <= now - LEEWAY) {
+        return Err("exp");
+    }
+    if at("nbf")?.is_some_and(|nbf| nbf > now + LEEWAY) {
+        return Err("nbf");
+    }
+    if at("iat")?.is_some_and(|iat| iat > now + AHEAD) {
+        return Err("iat");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

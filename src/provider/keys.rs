@@ -86,9 +86,9 @@ fn usable(key: Value) -> Option<CoreJsonWebKey> {
 }
 
 fn may_verify(key: &Value) -> bool {
-    key.get("key_ops")
-        .and_then(Value::as_array)
-        .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"))
+    key.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|all| all.iter().any(|operation| operation == "verify"))
+    })
 }
 
 fn bits(number: &str) -> Option<usize> {
@@ -130,6 +130,8 @@ mod tests {
             rsa(256, &json!({"kid": "good", "use": "sig", "alg": "RS256", "key_ops": ["verify"]})),
             rsa(256, &json!({"kid": "enc", "use": "enc", "alg": "RSA-OAEP"})),
             rsa(256, &json!({"kid": "wrap", "key_ops": ["wrapKey"]})),
+            rsa(256, &json!({"kid": "text", "key_ops": "verify"})),
+            rsa(256, &json!({"kid": "null", "key_ops": null})),
             {"kty": "ML-DSA", "kid": "new"},
             {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"},
             {"kty": "RSA", "n": 12, "e": "AQAB"},

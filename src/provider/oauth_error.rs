@@ -5,6 +5,27 @@
 
 use super::strict_json;
 
+/// Codes by which a server that has understood a request says that it did not accept it: RFC 6749 §4.1.2.1 and
+/// §5.2, CIBA §13.
+const REFUSALS: [&str; 14] = [
+    "access_denied",
+    "expired_login_hint_token",
+    "invalid_binding_message",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_user_code",
+    "missing_user_code",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unknown_user_id",
+    "unsupported_grant_type",
+];
+/// Codes about a request that was accepted (CIBA §11).
+const PROGRESS: [&str; 3] = ["authorization_pending", "expired_token", "slow_down"];
+
 /// An error code with its description.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OAuthError {
@@ -27,11 +48,16 @@ impl OAuthError {
         self.description.as_deref().is_some_and(|text| known.contains(&text.trim()))
     }
 
-    /// The code, fit for a log: every registered one is made of letters and underscores. Anything else could be
-    /// an echo of what was sent and is not shown.
-    pub fn loggable_code(&self) -> &str {
-        let is_word = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-        if self.code.len() <= 64 && self.code.bytes().all(is_word) { &self.code } else { "unprintable" }
+    /// Whether the code is a registered one that says that the request was not accepted. Gateways answer with a
+    /// text `error` of their own, such as `Internal Server Error`, which says nothing of what stands behind them.
+    pub fn is_refusal(&self) -> bool {
+        REFUSALS.contains(&self.code.as_str())
+    }
+
+    /// The code, fit for a log: a registered one, or `other`. Anything else could be an echo of what was sent.
+    pub fn loggable_code(&self) -> &'static str {
+        let known = REFUSALS.iter().chain(&PROGRESS).find(|known| **known == self.code);
+        known.copied().unwrap_or("other")
     }
 }
 
@@ -48,9 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_could_carry_anything_is_not_logged() {
-        let error =
-            OAuthError::read(br#"{"error":"810000000009 \n x"}"#).map(|e| e.loggable_code().to_owned());
-        assert_eq!(error.as_deref(), Some("unprintable"));
+    fn only_registered_codes_are_logged() {
+        let logged = |code: &str| {
+            OAuthError::read(format!(r#"{{"error":"{code}"}}"#).as_bytes()).map(|e| e.loggable_code())
+        };
+        assert_eq!(logged("slow_down"), Some("slow_down"));
+        assert_eq!(logged("invalid_grant"), Some("invalid_grant"));
+        for echo in ["810000000009 x", "MARTIN", "Internal Server Error"] {
+            assert_eq!(logged(echo), Some("other"));
+        }
     }
 }

@@ -52,8 +52,11 @@ pub async fn poll(
     let sent = channel.send(call).await;
     let now = channel.upstream.clock().now();
     match sent {
-        // Asking again would bring the same, or `invalid_grant`.
-        Err(OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge }) => {
+        // Tokens were given, and asking again would bring `invalid_grant`. Where it is no success, its text is not
+        // the protocol's.
+        Err(OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge { status } })
+            if status.is_success() =>
+        {
             failed(LoginReason::ProviderInvalidAnswer)
         }
         Err(_) => UNREACHABLE,
@@ -112,19 +115,25 @@ fn judge(status: StatusCode, error: Option<&OAuthError>, headers: &HeaderMap, no
         }
         Some("invalid_grant") => failed(LoginReason::AnswerLost),
         Some("invalid_client" | "unauthorized_client") => failed(LoginReason::ProviderRejectedClient),
-        // RFC 9110 §15.5.9: the server gave up waiting for the request, so nothing has been decided.
-        _ if status == StatusCode::TOO_MANY_REQUESTS
-            || status == StatusCode::REQUEST_TIMEOUT
-            || status.is_server_error() =>
-        {
-            unreachable
-        }
+        Some(_) if is_busy(status) => unreachable,
         Some(_) => failed(LoginReason::ProviderRefused),
         // By HTTP's own rules the credentials were not accepted (RFC 9110 §15.5.2).
         None if status == StatusCode::UNAUTHORIZED => failed(LoginReason::ProviderRejectedClient),
-        // A redirect, or a refusal that is not the token endpoint's: no answer that the protocol knows.
+        None if is_busy(status) || is_of_intermediary(status) => unreachable,
+        // A refusal in no words that the protocol knows.
         None => failed(LoginReason::ProviderInvalidAnswer),
     }
+}
+
+/// Nothing has been decided. RFC 9110 §15.5.9: at 408 the server gave up waiting for the request.
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) || status.is_server_error()
+}
+
+/// A token endpoint redirects nobody, is not missing while a login is under way, and says OAuth errors where it
+/// forbids (RFC 6749 §5.2): this is a gateway, a firewall or a deployment in progress.
+fn is_of_intermediary(status: StatusCode) -> bool {
+    status.is_redirection() || matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
 async fn success(channel: &Channel<'_>, terms: &Terms<'_>, answer: &OutboundResponse) -> PollAnswer {

@@ -22,8 +22,12 @@ use super::metadata::{self, Metadata};
 use super::settings::ProviderSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// After an unknown key name has caused a fetch, none causes another for this long (R-C-10).
+/// For keys while a login waits for them: its lease and its person are waiting too.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
+/// After an unknown key name has caused a fetch that succeeded, none causes another for this long (R-C-10).
 const COOL_DOWN: Duration = Duration::from_mins(1);
+/// After a failed fetch of keys no login causes another for this long: those that wait share its outcome.
+const FAILED_COOL_DOWN: Duration = Duration::from_secs(5);
 /// Keys that nobody has confirmed for this long are no longer believed (R-C-10).
 const KEYS_MAX_AGE: Duration = Duration::from_hours(24);
 
@@ -40,13 +44,23 @@ pub struct Upstream {
     metadata_is_stale: AtomicBool,
     last_call_failed: AtomicBool,
     keys: ArcSwapOption<CachedKeys>,
-    /// Held while keys are fetched; when an unknown name last caused a fetch.
-    fetching_keys: Mutex<Option<Monotonic>>,
+    /// Held while a login fetches keys. The refresh in the background takes its time and does not hold it.
+    fetching_keys: Mutex<Fetches>,
+}
+
+/// The fetches of keys that logins have caused.
+#[derive(Default)]
+struct Fetches {
+    /// When an unknown name last caused one that succeeded.
+    unknown_name_at: Option<Monotonic>,
+    /// When the last one failed.
+    failed_at: Option<Monotonic>,
 }
 
 struct CachedKeys {
     keys: Arc<Keys>,
-    fetched_at: Monotonic,
+    /// When they were asked for.
+    asked_at: Monotonic,
 }
 
 impl Upstream {
@@ -62,7 +76,7 @@ impl Upstream {
             metadata_is_stale: AtomicBool::new(false),
             last_call_failed: AtomicBool::new(false),
             keys: ArcSwapOption::empty(),
-            fetching_keys: Mutex::new(None),
+            fetching_keys: Mutex::new(Fetches::default()),
         }
     }
 
@@ -123,10 +137,7 @@ impl Upstream {
             let _fetching = self.fetching_metadata.lock().await;
             self.fetch_metadata(channel).await
         };
-        let has_keys = {
-            let _fetching = self.fetching_keys.lock().await;
-            self.fetch_keys(channel).await.is_some()
-        };
+        let has_keys = self.fetch_keys(channel, TIMEOUT).await.is_some();
         is_fresh && has_keys
     }
 
@@ -172,44 +183,57 @@ impl Upstream {
         true
     }
 
-    /// The signing keys: cached, else fetched now. `None`: none are to be had.
+    /// The signing keys: cached, else fetched now, by one attempt that simultaneous callers share. `None`: none
+    /// are to be had.
     pub async fn keys(&self, channel: &Channel<'_>) -> Option<Arc<Keys>> {
         if let Some(keys) = self.believed_keys() {
             return Some(keys);
         }
-        let _fetching = self.fetching_keys.lock().await;
+        let mut fetches = self.fetching_keys.lock().await;
         match self.believed_keys() {
             Some(keys) => Some(keys),
-            None => self.fetch_keys(channel).await,
+            None => self.fetch_keys_for_login(channel, &mut fetches).await,
         }
     }
 
     /// Newer keys than `known`, because a signature names one that is not among them. `None` where there are none,
     /// or the last such fetch was too recent.
     pub async fn newer_keys(&self, channel: &Channel<'_>, known: &Arc<Keys>) -> Option<Arc<Keys>> {
-        let mut last = self.fetching_keys.lock().await;
+        let mut fetches = self.fetching_keys.lock().await;
         // Somebody fetched while we waited: theirs are newer.
         if let Some(keys) = self.believed_keys().filter(|keys| !Arc::ptr_eq(keys, known)) {
             return Some(keys);
         }
-        let now = self.clock.monotonic();
-        if last.is_some_and(|last| now.since(last) < COOL_DOWN) {
+        if self.is_within(fetches.unknown_name_at, COOL_DOWN) {
             return None;
         }
-        *last = Some(now);
-        self.fetch_keys(channel).await
+        let keys = self.fetch_keys_for_login(channel, &mut fetches).await?;
+        fetches.unknown_name_at = Some(self.clock.monotonic());
+        Some(keys)
     }
 
     fn believed_keys(&self) -> Option<Arc<Keys>> {
         let cached = self.keys.load_full()?;
-        let age = self.clock.monotonic().since(cached.fetched_at);
-        (age < KEYS_MAX_AGE).then(|| Arc::clone(&cached.keys))
+        self.is_within(Some(cached.asked_at), KEYS_MAX_AGE).then(|| Arc::clone(&cached.keys))
     }
 
-    /// Only while `fetching_keys` is held.
-    async fn fetch_keys(&self, channel: &Channel<'_>) -> Option<Arc<Keys>> {
+    fn is_within(&self, at: Option<Monotonic>, length: Duration) -> bool {
+        at.is_some_and(|at| self.clock.monotonic().since(at) < length)
+    }
+
+    async fn fetch_keys_for_login(&self, channel: &Channel<'_>, fetches: &mut Fetches) -> Option<Arc<Keys>> {
+        if self.is_within(fetches.failed_at, FAILED_COOL_DOWN) {
+            return None;
+        }
+        let keys = self.fetch_keys(channel, KEYS_TIMEOUT).await;
+        fetches.failed_at = keys.is_none().then(|| self.clock.monotonic());
+        keys
+    }
+
+    async fn fetch_keys(&self, channel: &Channel<'_>, timeout: Duration) -> Option<Arc<Keys>> {
+        let asked_at = self.clock.monotonic();
         let url = self.metadata()?.jwks_uri.clone();
-        let answer = channel.send(Call::get_json("jwks", url, TIMEOUT, keys::MAX_SIZE)).await.ok()?;
+        let answer = channel.send(Call::get_json("jwks", url, timeout, keys::MAX_SIZE)).await.ok()?;
         if answer.status != http::StatusCode::OK {
             channel.log_error_answer("jwks", answer.status, None, false);
             return None;
@@ -217,8 +241,12 @@ impl Upstream {
         match Keys::read(&answer.body) {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                let fetched_at = self.clock.monotonic();
-                self.keys.store(Some(Arc::new(CachedKeys { keys: Arc::clone(&keys), fetched_at })));
+                let fetched = Arc::new(CachedKeys { keys: Arc::clone(&keys), asked_at });
+                // An answer that was overtaken by that to a later question is older than it.
+                self.keys.rcu(|cached| match cached {
+                    Some(cached) if cached.asked_at > asked_at => Some(Arc::clone(cached)),
+                    _ => Some(Arc::clone(&fetched)),
+                });
                 Some(keys)
             }
             Err(error) => {

@@ -205,6 +205,25 @@ fn a_certificate_matches_its_key_and_is_in_date() {
 }
 
 #[test]
+fn a_certificate_is_for_what_it_is_used_for() {
+    let mut house = House::new();
+    let (client, server) = (
+        "[{ cert = \"certs/client.pem\", key = \"certs/client.key\" }]",
+        "[{ cert = \"certs/server.pem\", key = \"certs/server.key\" }]",
+    );
+    house.set("registrations.lps.certificates", Some(server));
+    let told = house.problem();
+    assert!(
+        told.starts_with("registrations.lps.certificates: ") && told.contains("not for clients"),
+        "{told}"
+    );
+    house.set("registrations.lps.certificates", Some(client));
+    house.set("listeners.clients.tls", Some(client));
+    let told = house.problem();
+    assert!(told.starts_with("listeners.clients.tls: ") && told.contains("not for servers"), "{told}");
+}
+
+#[test]
 fn a_certificate_that_expires_soon_is_a_warning() {
     let mut house = House::new();
     house.later(340);

@@ -55,10 +55,20 @@ impl HttpBody for Timed {
     }
 }
 
-/// An answer's body that keeps its request counted until its last byte is handed over.
+/// An answer's body that keeps its request counted until its last byte is handed over, and tells whether it waits
+/// for its maker or for the client.
 pub(super) struct Guarded {
-    pub(super) body: Body,
-    pub(super) _progress: InProgress,
+    body: Body,
+    progress: InProgress,
+    /// Something is there to be taken, as far as is known.
+    is_offered: bool,
+}
+
+impl Guarded {
+    pub(super) fn new(body: Body, progress: InProgress) -> Self {
+        progress.activity.offered();
+        Self { body, progress, is_offered: true }
+    }
 }
 
 impl HttpBody for Guarded {
@@ -69,7 +79,15 @@ impl HttpBody for Guarded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // The connection asks only when it has room: whatever was there before has been taken.
+        self.progress.activity.moved();
+        let is_offered = frame.is_ready();
+        if is_offered != self.is_offered {
+            self.is_offered = is_offered;
+            if is_offered { self.progress.activity.offered() } else { self.progress.activity.taken() }
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -78,5 +96,13 @@ impl HttpBody for Guarded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if self.is_offered {
+            self.progress.activity.taken();
+        }
     }
 }

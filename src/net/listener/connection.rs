@@ -42,7 +42,11 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, shared: &Shared)
         Err(Failed { refused, stream }) => {
             if let Some(refused) = refused {
                 let Refused { cause, detail } = &refused;
-                tracing::warn!(peer = %address, cause, detail, "TLS handshake refused");
+                if shared.refusals.may_tell() {
+                    tracing::warn!(peer = %address, cause, detail, "TLS handshake refused");
+                } else {
+                    tracing::debug!(peer = %address, cause, detail, "TLS handshake refused");
+                }
                 tls.refused(&refused);
             } else {
                 tracing::debug!(peer = %address, "connection closed during the TLS handshake");
@@ -170,5 +174,5 @@ async fn answer(
     } else {
         router.oneshot(request).await?
     };
-    Ok(response.map(|body| Guarded { body, _progress: progress }))
+    Ok(response.map(|body| Guarded::new(body, progress)))
 }

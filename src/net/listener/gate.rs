@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::throttle::Throttle;
 
 /// Counts open connections.
 pub(super) struct Gate {
@@ -14,8 +15,7 @@ struct Inner {
     max: usize,
     max_per_address: usize,
     open: Mutex<Open>,
-    /// Keeps a flood from flooding the log: one line when refusals begin, one when they end.
-    refusing: AtomicBool,
+    refusals: Arc<Throttle>,
 }
 
 #[derive(Default)]
@@ -33,7 +33,8 @@ pub(super) struct Pass {
 impl Gate {
     pub(super) fn new(max: usize, max_per_address: usize) -> Self {
         let open = Mutex::new(Open::default());
-        Self { inner: Arc::new(Inner { max, max_per_address, open, refusing: AtomicBool::new(false) }) }
+        let refusals = Throttle::new("connections refused over a cap");
+        Self { inner: Arc::new(Inner { max, max_per_address, open, refusals }) }
     }
 
     /// A place for a connection from this address, if there is one.
@@ -43,8 +44,9 @@ impl Gate {
         let mut open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_address = open.by_address.get(&address).copied().unwrap_or(0);
         if open.total >= inner.max || from_address >= inner.max_per_address {
-            if !inner.refusing.swap(true, Ordering::Relaxed) {
-                let total = open.total;
+            let total = open.total;
+            drop(open);
+            if inner.refusals.may_tell() {
                 tracing::warn!(%address, from_address, total, "connection cap reached, refusing connections");
             }
             return None;
@@ -52,9 +54,6 @@ impl Gate {
         open.total += 1;
         *open.by_address.entry(address).or_default() += 1;
         drop(open);
-        if inner.refusing.swap(false, Ordering::Relaxed) {
-            tracing::info!("connections are accepted again");
-        }
         Some(Pass { inner: Arc::clone(inner), address })
     }
 }
@@ -84,8 +83,8 @@ fn unit(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    #[test]
-    fn r_h_01_places_are_given_back_and_an_address_cannot_take_them_all() {
+    #[tokio::test]
+    async fn r_h_01_places_are_given_back_and_an_address_cannot_take_them_all() {
         let gate = Gate::new(3, 2);
         let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let first = gate.enter(a).expect("free");

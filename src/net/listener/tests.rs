@@ -8,6 +8,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::routing::{get as on_get, post as on_post};
 use axum::{Json, Router};
 use futures_util::stream;
+use http::Request;
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +17,7 @@ use tokio::net::TcpStream;
 use super::{Limits, Peer};
 use crate::crypto::pki::Issued;
 use crate::net::outbound::{NotSentCause, OutboundError, TlsFailure};
-use crate::net::testing::{HOUR, Pki, Running, get, now, pause, self_signed};
+use crate::net::testing::{HOUR, Pki, Running, get, http_2, now, pause, self_signed};
 use crate::net::tls::ClientAuth;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -47,6 +49,12 @@ fn router() -> Router {
                     pause(400).await;
                     (count < 4).then(|| (Ok::<_, std::io::Error>(format!("{count}\n")), count + 1))
                 }))
+            }),
+        )
+        .route(
+            "/flood",
+            on_get(|| async {
+                Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 16 * 1024])))
             }),
         )
         .route("/peer", on_get(peer))
@@ -214,6 +222,46 @@ async fn long_polls_and_streams_are_not_cut_by_any_time_limit() {
     assert_eq!(streamed.expect("answer").body, b"0\n1\n2\n3\n");
 }
 
+/// The connection preface, `SETTINGS_INITIAL_WINDOW_SIZE` 0, and `GET /`.
+fn http_2_without_window() -> Vec<u8> {
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    let head = [0, 0, 14, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 9];
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..], &head, b"localhost"].concat()
+}
+
+#[tokio::test]
+async fn r_h_01_an_answer_that_http_2_flow_control_holds_back_does_not_hold_the_connection() {
+    let server = Running::start(None, router(), limits()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connect");
+    stream.write_all(&http_2_without_window()).await.expect("write");
+    let (mut reader, mut writer) = stream.split();
+    // Pings are answered, and prolong nothing.
+    let pinging = async {
+        while writer.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await.is_ok() {
+            pause(100).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut seen = Vec::new();
+    tokio::select! {
+        _ = reader.read_to_end(&mut seen) => {}
+        () = pinging => {}
+        () = pause(4000) => panic!("still open"),
+    }
+    assert!(seen.windows(5).any(|frame| frame[..1] == [1] && frame[1..] == [4, 0, 0, 0]), "no head came");
+    assert!(!String::from_utf8_lossy(&seen).contains("hello"));
+}
+
+#[tokio::test]
+async fn r_h_01_an_answer_that_nobody_reads_does_not_hold_the_connection() {
+    let server = Running::start(None, router(), limits()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connect");
+    stream.write_all(b"GET /flood HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("write");
+    pause(3000).await;
+    // An answer without end: it ends only where the connection was closed.
+    assert!(rest(&mut stream).await.is_some(), "still open");
+}
+
 #[tokio::test]
 async fn r_h_01_over_the_cap_a_connection_is_closed_at_once_and_places_come_back() {
     let limits = Limits { max_connections: 2, ..Limits::default() };
@@ -249,12 +297,10 @@ async fn r_h_02_too_many_or_too_large_headers_are_refused() {
     let pki = Pki::new();
     let (tls, _) = pki.tls(ClientAuth::None);
     let server = Running::start(Some(tls), router(), Limits::default()).await;
-    let mut request = get(&server.url("/"));
-    for number in 0..80 {
-        let name: http::HeaderName = format!("x-{number}").parse().expect("name");
-        request.headers.insert(name, http::HeaderValue::from_static("1"));
-    }
-    assert_eq!(pki.outbound(None).send(request).await.expect("answer").status, 431);
+    let request = (0..80)
+        .fold(Request::get(server.url("/")), |request, number| request.header(format!("x-{number}"), "1"));
+    let request = request.body(Full::default()).expect("request");
+    assert_eq!(http_2(&pki, &server).await.send_request(request).await.expect("answer").status(), 431);
 }
 
 #[tokio::test]
@@ -281,11 +327,12 @@ async fn a_drain_answers_what_is_in_progress_over_http_2_too() {
     let pki = Pki::new();
     let (tls, _) = pki.tls(ClientAuth::None);
     let server = Running::start(Some(tls), router(), Limits::default()).await;
-    let (client, url) = (pki.outbound(None), server.url("/slow"));
-    let request = tokio::spawn(async move { client.send(get(&url)).await });
+    let mut client = http_2(&pki, &server).await;
+    let request = Request::get(server.url("/slow")).body(Full::default()).expect("request");
+    let request = tokio::spawn(client.send_request(request));
     pause(500).await;
     server.shutdown.cancel();
-    assert_eq!(request.await.expect("no panic").expect("answer").status, 200);
+    assert_eq!(request.await.expect("no panic").expect("answer").status(), 200);
     tokio::time::timeout(SHORT, server.task).await.expect("ends with its last request").expect("no panic");
 }
 

@@ -42,6 +42,9 @@ fn kind_v4(address: Ipv4Addr) -> Kind {
     match (a, b, c) {
         // 100.100.100.200 is the metadata service of one cloud, inside the CGNAT range.
         (100, 100, 100) if d == 200 => Kind::Never,
+        // The host's own agent in two other clouds, one of them at a public address.
+        (168, 63, 129) if d == 16 => Kind::Never,
+        (192, 0, 0) if d == 192 => Kind::Never,
         // "This network", link-local, multicast, reserved and broadcast.
         (0 | 224.., _, _) | (169, 254, _) => Kind::Never,
         // Loopback, RFC 1918, CGNAT; and what is nobody's public server: protocol assignments, documentation,
@@ -153,6 +156,9 @@ mod tests {
             "240.0.0.1",
             "255.255.255.255",
             "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "::ffff:168.63.129.16",
             "::",
             "fe80::1",
             "febf::1",

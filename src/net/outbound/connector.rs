@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use rustls::{AlertDescription, ClientConfig};
+use rustls::{AlertDescription, ClientConfig, ProtocolVersion};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -36,15 +36,21 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     answered: AtomicBool,
-    alert: OnceLock<AlertDescription>,
+    refusal: OnceLock<AlertDescription>,
 }
 
 impl Seen {
-    /// The alert that ended the handshake on the server's side. Anything readable before it would mean that the
-    /// handshake was complete, and the alert about something else.
+    /// The alert by which the server ended the handshake after our side of it.
     pub(super) fn refusal(&self) -> Option<AlertDescription> {
-        if self.answered.load(Ordering::SeqCst) { None } else { self.alert.get().copied() }
+        self.refusal.get().copied()
     }
+}
+
+/// Whether an alert on an open connection may still end the handshake on the server's side. Under TLS 1.2 that
+/// ended on both sides before the connection was open; a session ticket or an answer can be sent only after it
+/// (RFC 8446 §4.6.1). Any other alert is about what was sent, which the server may have acted upon.
+fn may_refuse(version: Option<ProtocolVersion>, tickets: u32, answered: bool) -> bool {
+    version == Some(ProtocolVersion::TLSv1_3) && tickets == 0 && !answered
 }
 
 tokio::task_local! {
@@ -133,11 +139,7 @@ pub(super) struct Watched {
 
 impl Connection for Watched {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(Arc::clone(&self.seen));
-        match &self.stream {
-            Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => connected.negotiated_h2(),
-            Stream::Tls(_) | Stream::Plain(_) => connected,
-        }
+        Connected::new().extra(Arc::clone(&self.seen))
     }
 }
 
@@ -155,10 +157,14 @@ impl AsyncRead for Watched {
         if buffer.filled().len() > before {
             self.seen.answered.store(true, Ordering::SeqCst);
         }
-        if let Poll::Ready(Err(error)) = &outcome {
+        if let (Poll::Ready(Err(error)), Stream::Tls(stream)) = (&outcome, &self.stream) {
             let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(rustls::Error::AlertReceived(alert)) = tls {
-                let _ = self.seen.alert.set(*alert);
+            let session = stream.get_ref().1;
+            let answered = self.seen.answered.load(Ordering::SeqCst);
+            let may_refuse =
+                may_refuse(session.protocol_version(), session.tls13_tickets_received(), answered);
+            if let (Some(rustls::Error::AlertReceived(alert)), true) = (tls, may_refuse) {
+                let _ = self.seen.refusal.set(*alert);
             }
         }
         outcome
@@ -203,5 +209,20 @@ impl AsyncWrite for Watched {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_refuses_the_handshake_only_while_the_server_may_not_have_ended_it() {
+        let (tls12, tls13) = (Some(ProtocolVersion::TLSv1_2), Some(ProtocolVersion::TLSv1_3));
+        assert!(may_refuse(tls13, 0, false));
+        assert!(!may_refuse(tls13, 1, false), "a ticket follows the end of the handshake");
+        assert!(!may_refuse(tls13, 0, true), "so does an answer");
+        assert!(!may_refuse(tls12, 0, false), "the handshake was over before the connection was open");
+        assert!(!may_refuse(None, 0, false));
     }
 }

@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use http::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 
 use super::connector::ConnectFailure;
@@ -60,9 +61,12 @@ pub enum UnknownCause {
     /// The connection ended before the answer was complete.
     #[error("the connection was cut before the answer was complete")]
     Cut,
-    /// The answer is larger than accepted.
-    #[error("the answer is larger than accepted")]
-    TooLarge,
+    /// The answer is larger than accepted. Its head was read.
+    #[error("the answer, of status {status}, is larger than accepted")]
+    TooLarge {
+        /// Its status.
+        status: StatusCode,
+    },
     /// What came back is no HTTP.
     #[error("the answer is not valid HTTP")]
     InvalidHttp,
@@ -122,7 +126,7 @@ pub(super) fn classify(
         return not_sent(connect_failure(failure, has_identity));
     }
     // A server gives no plaintext to anybody before the handshake is complete on its side, so what was written on
-    // such a connection was read by nobody.
+    // such a connection was read by nobody. `connector` has seen to it that this is such an alert.
     if let Some(failure) = refusal.and_then(|alert| client_failure(alert, has_identity)) {
         return not_sent(NotSentCause::Tls(failure));
     }

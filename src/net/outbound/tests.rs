@@ -10,6 +10,7 @@ use axum::routing::{get as on_get, post};
 use axum::{Router, body::Bytes};
 use futures_util::stream;
 use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,7 +22,7 @@ use super::{
 use crate::crypto::pki::Issued;
 use crate::domain::secret::SecretBytes;
 use crate::net::listener::Limits;
-use crate::net::testing::{HOUR, Pki, Refusals, Running, get, now, outbound, pause, self_signed};
+use crate::net::testing::{HOUR, Pki, Refusals, Running, get, identity, now, outbound, pause, self_signed};
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings};
 
 fn not_sent(cause: NotSentCause) -> OutboundError {
@@ -71,6 +72,19 @@ async fn a_request_arrives_as_it_is_and_its_answer_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn a_connection_carries_one_request_at_a_time_even_where_the_server_has_http_2() {
+    let pki = Pki::new();
+    let (tls, _) = pki.tls(ClientAuth::None);
+    let router = Router::new().route(
+        "/version",
+        on_get(|request: axum::extract::Request| async move { format!("{:?}", request.version()) }),
+    );
+    let server = Running::start(Some(tls), router, Limits::default()).await;
+    let answer = pki.outbound(None).send(get(&server.url("/version"))).await.expect("answer");
+    assert_eq!(answer.body, b"HTTP/1.1");
+}
+
+#[tokio::test]
 async fn r_g_07_a_redirect_is_an_answer_like_any_other() {
     let pki = Pki::new();
     let server = started(&pki).await;
@@ -87,7 +101,8 @@ async fn r_c_08_a_body_is_read_up_to_its_cap_and_no_further() {
     for path in ["/eight", "/chunks"] {
         let capped = |max_body| OutboundRequest { max_body, ..get(&server.url(path)) };
         assert_eq!(client.send(capped(8192)).await.expect("just fits").body.len(), 8192);
-        assert_eq!(failure(&client, capped(8191)).await, unknown(UnknownCause::TooLarge), "{path}");
+        let too_large = unknown(UnknownCause::TooLarge { status: StatusCode::OK });
+        assert_eq!(failure(&client, capped(8191)).await, too_large, "{path}");
     }
 }
 
@@ -387,11 +402,8 @@ fn a_client_is_not_built_from_unusable_files() {
     let pki = Pki::new();
     let roots = pki.ca.certificate().into_bytes();
     let (own, other) = (pki.client("own"), self_signed("other"));
-    let build = |roots: &[u8], cert: &str, key: &str| {
-        let identity = Identity {
-            cert_pem: cert.as_bytes().to_vec(),
-            key_pem: SecretBytes::new(key.as_bytes().to_vec()),
-        };
+    let build = |roots: &[u8], chain: &[CertificateDer<'static>], key: &[u8]| {
+        let identity = Identity { chain: chain.to_vec(), key: SecretBytes::new(key.to_vec()) };
         let settings = OutboundSettings {
             roots: Some(roots.to_vec()),
             identity: Some(identity),
@@ -400,13 +412,16 @@ fn a_client_is_not_built_from_unusable_files() {
         };
         Outbound::new(settings).err()
     };
-    let (certificate, key) = (own.certificate.as_str(), own.key.expose());
+    let (own, other) = (identity(&own), identity(&other));
+    let (certificate, key) = (own.chain.as_slice(), own.key.expose());
     assert!(build(&roots, certificate, key).is_none());
     assert!(matches!(build(b"", certificate, key), Some(OutboundBuildError::NoRoots)));
     let garbled = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(build(garbled, certificate, key), Some(OutboundBuildError::Roots(_))));
-    assert!(matches!(build(&roots, "", key), Some(OutboundBuildError::Certificate(_))));
-    assert!(matches!(build(&roots, certificate, ""), Some(OutboundBuildError::Key(_))));
+    assert!(matches!(build(&roots, &[], key), Some(OutboundBuildError::Certificate(_))));
+    assert!(matches!(build(&roots, certificate, b""), Some(OutboundBuildError::Key(_))));
+    let garbled = [CertificateDer::from(b"garbled".to_vec())];
+    assert!(matches!(build(&roots, &garbled, key), Some(OutboundBuildError::Certificate(_))));
     let mismatch = build(&roots, certificate, other.key.expose());
     assert!(matches!(mismatch, Some(OutboundBuildError::KeyMismatch)));
 }

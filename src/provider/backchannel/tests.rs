@@ -117,10 +117,15 @@ fn rp_036_access_denied_at_the_start_is_a_refusal_by_the_provider() {
 fn rp_037_busy_and_broken_are_told_apart() {
     assert_eq!(coded(503, "server_error"), (LoginReason::ProviderUnavailable, false));
     assert_eq!(coded(500, "access_denied"), (LoginReason::ProviderUnavailable, false));
+    assert_eq!(coded(503, "temporarily_unavailable"), (LoginReason::ProviderUnavailable, false));
     assert_eq!(verdict(ProfileName::Psc, 429, ""), (LoginReason::ProviderUnavailable, false));
     assert_eq!(coded(429, "slow_down"), (LoginReason::ProviderUnavailable, false));
     for status in [500, 502, 503, 504] {
         assert_eq!(verdict(ProfileName::Psc, status, "<html>"), (LoginReason::OutcomeUnknown, true));
+        // Written by gateways and frameworks, and by Keycloak where it breaks half-way.
+        for code in ["Internal Server Error", "unknown_error", "Bad Gateway", "slow_down"] {
+            assert_eq!(coded(status, code), (LoginReason::OutcomeUnknown, true), "{code}");
+        }
     }
 }
 

@@ -1,13 +1,17 @@
-//! The claims that `openidconnect` does not look at, or looks at too leniently.
+//! The claims that count: each is of its type and says the right thing. All others only inform, and may be anything.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::domain::time::Timestamp;
-use crate::provider::jwt::numeric_date;
+use crate::provider::jwt::{self, AHEAD, numeric_date};
 use crate::provider::strict_json::{self, Object};
 
-use super::signature::{AHEAD, LEEWAY};
 use super::{Refusal, Terms};
+
+/// Added to the login's lifetime: how old an ID token may be.
+const AGE_MARGIN: Duration = Duration::from_mins(5);
 
 /// CIBA §10.3.1; a provider may set it in poll and ping mode too.
 const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
@@ -28,13 +32,13 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     }
     // OpenID Connect Core §2: at most 255 ASCII characters.
     match strict_json::text(claims, "sub") {
-        Some(sub) if sub.len() <= 255 => Ok(()),
+        Some(sub) if sub.len() <= 255 && sub.is_ascii() => Ok(()),
         _ => Err(Refusal::invalid("sub")),
     }
 }
 
-/// Whether it is a token of this provider, for us, for this request. Issuer and audience are compared here as
-/// well, because the library reads them as a URL and as texts first and then only says that it could not.
+/// Whether it is a token of this provider, for us, for this request, made just now. Issuer and audience are
+/// compared byte for byte.
 pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     if claims.get("iss").and_then(Value::as_str) != Some(terms.issuer) {
         return Err(Refusal::invalid("iss"));
@@ -56,9 +60,11 @@ pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
 }
 
 fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
+    jwt::check_times(claims, terms.now).map_err(Refusal::invalid)?;
     let at = |name: &str| claims.get(name).and_then(numeric_date).map(Timestamp::from_secs);
-    if at("nbf").is_some_and(|nbf| nbf > terms.now + LEEWAY) {
-        return Err(Refusal::invalid("nbf"));
+    let oldest = terms.now - (terms.expectation.lifetime + AGE_MARGIN);
+    if at("iat").is_none_or(|iat| iat < oldest) {
+        return Err(Refusal::invalid("iat"));
     }
     // No lower bound: single sign-on makes it older than the login, and CIBA has no `max_age`.
     if at("auth_time").is_some_and(|auth_time| auth_time > terms.now + AHEAD) {

@@ -11,6 +11,8 @@ use crate::provider::strict_json::{self, Object};
 
 /// The largest answer, in bytes (R-C-08).
 pub const MAX_SIZE: usize = 256 * 1024;
+/// A token that claims to live longer is taken to live this long: ten years.
+const MAX_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// What a token answer holds.
 pub struct TokenAnswer {
@@ -61,7 +63,7 @@ fn life(members: &Object, name: &str) -> Option<Duration> {
     let value = members.get(name)?;
     let seconds = match value {
         Value::Number(number) => {
-            number.as_u64().or_else(|| number.as_f64().and_then(|number| format!("{number:.0}").parse().ok()))
+            number.as_u64().or_else(|| number.as_f64().filter(|number| *number >= 0.0).map(whole))
         }
         Value::String(text) => text.parse().ok(),
         _ => None,
@@ -69,7 +71,17 @@ fn life(members: &Object, name: &str) -> Option<Duration> {
     if seconds.is_none() {
         tracing::info!(rule = name, "a member of the token answer cannot be read and is taken as absent");
     }
-    seconds.map(Duration::from_secs)
+    seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_LIFE))
+}
+
+/// The cast saturates.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and no negative comes here"
+)]
+fn whole(seconds: f64) -> u64 {
+    seconds.round() as u64
 }
 
 fn scope(members: &Object) -> Option<Vec<String>> {
@@ -122,6 +134,9 @@ mod tests {
         assert_eq!(life(json!("soon")), None);
         assert_eq!(life(json!(-1)), None);
         assert_eq!(life(json!([])), None);
+        for absurd in [json!(u64::MAX), json!(1e300), json!("99999999999999999")] {
+            assert_eq!(life(absurd.clone()), Some(MAX_LIFE.as_secs()), "{absurd}");
+        }
         let endless = valid(with("refresh_expires_in", json!(0)));
         assert_eq!(endless.refresh_expires_in, None);
     }

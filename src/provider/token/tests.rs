@@ -73,8 +73,18 @@ fn rp_056_the_code_decides_and_not_the_status() {
 }
 
 #[test]
+fn what_an_intermediary_says_is_polled_on() {
+    for status in [301, 302, 307, 403, 404] {
+        for text in ["", "<html>", r#"{"message":"Forbidden"}"#] {
+            assert_eq!(verdict(status, text, None), "unreachable", "{status}");
+        }
+    }
+}
+
+#[test]
 fn rp_039_an_answer_that_the_protocol_does_not_know_ends_it() {
-    assert_eq!(verdict(302, "", None), "failed provider_invalid_answer");
-    assert_eq!(verdict(404, "not found", None), "failed provider_invalid_answer");
+    for status in [400, 405, 406, 415] {
+        assert_eq!(verdict(status, "no", None), "failed provider_invalid_answer", "{status}");
+    }
     assert_eq!(verdict(401, "", None), "failed provider_rejected_client");
 }

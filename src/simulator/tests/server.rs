@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -88,9 +89,10 @@ impl Running {
     fn client(&self, identity: Option<&Issued>) -> Outbound {
         Outbound::new(OutboundSettings {
             roots: Some(self.ca.certificate().into_bytes()),
-            identity: identity.map(|issued| Identity {
-                cert_pem: issued.certificate.clone().into_bytes(),
-                key_pem: SecretBytes::new(issued.key.expose().as_bytes().to_vec()),
+            identity: identity.map(|issued| {
+                let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).expect("PEM");
+                let key = PrivateKeyDer::from_pem_slice(issued.key.expose().as_bytes()).expect("PEM");
+                Identity { chain: vec![chain], key: SecretBytes::new(key.secret_der().to_vec()) }
             }),
             address_policy: AddressPolicy::AllowPrivate,
             https_only: false,

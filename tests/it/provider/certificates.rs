@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::domain::clock::Clock as _;
 use relais::engine::ports::Providers;
 use relais::provider::{Clients, SettingsError};
 use tokio_util::sync::CancellationToken;
@@ -112,5 +113,27 @@ async fn r_g_05_an_expired_certificate_refuses_the_start() {
     setup.clock.advance(Duration::from_secs(60));
     let clock = Arc::new(setup.clock.clone());
     let made = Clients::new(vec![provider_settings(&setup.op)], vec![registration], clock);
+    assert!(matches!(made, Err(SettingsError::Client { .. })));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_for_clients_is_not_used() {
+    let pki = Pki::new();
+    let op = listen(&pki, "localhost").await;
+    let good = [pki.write("client", &pki.client(30))];
+    let setup = Setup::at(op, by_certificate(&pki, &good));
+    let in_use = setup.clients.certificate_in_use(&setup.registration);
+    let now = setup.clock.now();
+    let (from, until) = (now - Duration::from_hours(1), now + Duration::from_hours(24));
+    let for_servers = pki.authority.issue_server(&["localhost"], from, until).expect("a certificate");
+    let log = log::capture();
+    pki.write("client", &for_servers);
+    setup.clients.reload();
+    assert_eq!(setup.clients.certificate_in_use(&setup.registration), in_use, "the last good one stays");
+    assert!(log.text().contains("not for clients"), "{}", log.text());
+
+    let (mut provider, mut registration) = (provider_settings(&setup.op), registration_settings());
+    by_certificate(&pki, &[pki.write("other", &for_servers)])(&mut provider, &mut registration);
+    let made = Clients::new(vec![provider], vec![registration], Arc::new(setup.clock.clone()));
     assert!(matches!(made, Err(SettingsError::Client { .. })));
 }

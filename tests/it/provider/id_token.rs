@@ -31,6 +31,25 @@ async fn rp_060_a_valid_answer_gives_tokens_and_claims() {
 }
 
 #[tokio::test]
+async fn rp_060_claims_that_only_inform_may_be_of_any_type() {
+    let setup = Setup::new().await;
+    for (name, odd) in [
+        ("amr", json!("pwd")),
+        ("email_verified", json!("true")),
+        ("address", json!("1 rue de la Paix")),
+        ("updated_at", json!("yesterday")),
+        ("nonce", json!(7)),
+        ("c_hash", json!([])),
+        ("locale", json!({})),
+        ("given_name", json!(["Ada"])),
+        ("jti", json!(1)),
+    ] {
+        let outcome = setup.outcome_of_claims(|claims| claims[name] = odd).await;
+        assert_eq!(outcome, APPROVED, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn rp_061_missing_scope_and_lives_are_no_fault() {
     let setup = Setup::new().await;
     let mut answer = token_answer(&rsa_1().sign(&setup.claims()));
@@ -204,7 +223,7 @@ async fn rp_071_not_before_counts() {
 #[tokio::test]
 async fn rp_072_a_subject_is_required() {
     let setup = Setup::new().await;
-    for bad in [json!(""), json!(null), json!(7), json!("x".repeat(256))] {
+    for bad in [json!(""), json!(null), json!(7), json!("x".repeat(256)), json!("é")] {
         assert_eq!(setup.outcome_of_claims(|claims| claims["sub"] = bad).await, TOKEN_INVALID);
     }
     assert_eq!(setup.outcome_of_claims(|claims| without(claims, "sub")).await, TOKEN_INVALID);

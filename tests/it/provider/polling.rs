@@ -96,8 +96,18 @@ async fn rp_027_a_redirect_is_not_followed() {
     let setup = Setup::new().await;
     let elsewhere = setup.op.url("elsewhere");
     setup.op.next("token", Reply::raw(302, "text/html", "").with("location", &elsewhere));
-    assert_eq!(setup.outcome().await, "failed provider_invalid_answer");
+    assert_eq!(setup.outcome().await, "unreachable");
     assert_eq!(setup.op.count("elsewhere"), 0);
+}
+
+#[tokio::test]
+async fn the_long_page_of_a_gateway_is_polled_on() {
+    let setup = Setup::new().await;
+    let page = "x".repeat(300_000);
+    for status in [403, 404, 500, 502] {
+        setup.op.next("token", Reply::raw(status, "text/html", page.as_str()));
+        assert_eq!(setup.outcome().await, "unreachable", "{status}");
+    }
 }
 
 #[tokio::test]

@@ -98,6 +98,22 @@ async fn rp_081_signed_userinfo_is_verified_like_an_id_token() {
     assert!(setup.userinfo_of(jwt(signed(&|claims| claims["iss"] = json!("x")))).await.is_none());
     assert!(setup.userinfo_of(jwt(signed(&|claims| claims["aud"] = json!("x")))).await.is_none());
     assert!(setup.userinfo_of(jwt(signed(&|claims| claims["sub"] = json!("x")))).await.is_none());
+    let now = setup.now();
+    for (name, good, bad) in [
+        ("exp", json!(now - 29), json!(now - 31)),
+        ("nbf", json!(now + 29), json!(now + 32)),
+        ("iat", json!(now + 59), json!(now + 62)),
+        ("exp", json!(now + 1), json!((now + 1).to_string())),
+    ] {
+        assert!(
+            setup.userinfo_of(jwt(signed(&|claims| claims[name] = good.clone()))).await.is_some(),
+            "{name}"
+        );
+        assert!(
+            setup.userinfo_of(jwt(signed(&|claims| claims[name] = bad.clone()))).await.is_none(),
+            "{name}"
+        );
+    }
     let forged = rsa_2().sign_text(&rsa_1().header(), &person().to_string());
     assert!(setup.userinfo_of(jwt(forged)).await.is_none());
 }
