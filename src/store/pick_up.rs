@@ -94,6 +94,10 @@ async fn repeat(
     db.execute("UPDATE logins SET attempt = attempt WHERE login_id = $1", args![row.login.login_id]).await?;
     let in_time = pick_up.now <= repeatable_until && session.session.state == SessionState::Active;
     if in_time && kill_unused_handle(db, session_id, pick_up.now).await? {
+        if !hold_active(db, session_id).await? {
+            // It has ended since it was read: nobody picks up a session that is over.
+            return Err(Fault::Again);
+        }
         insert_handle(db, pick_up, &row, session_id).await?;
         db.execute(
             "UPDATE logins SET attempt = $2 WHERE login_id = $1",
@@ -126,6 +130,18 @@ async fn kill_unused_handle(db: &mut Db, session_id: SessionId, now: Timestamp) 
         )
         .await?;
     Ok(killed > 0)
+}
+
+/// Keeps the session as it is until the commit, where it is still active. After the handle, as every use does it: two
+/// orders would be a deadlock.
+async fn hold_active(db: &mut Db, session_id: SessionId) -> Result<bool, Fault> {
+    let held = db
+        .execute(
+            "UPDATE sessions SET attempt = attempt WHERE session_id = $1 AND status = 'active'",
+            args![session_id],
+        )
+        .await?;
+    Ok(held > 0)
 }
 
 async fn handle_was_used(db: &mut Db, session_id: SessionId) -> Result<bool, Fault> {
