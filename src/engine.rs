@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -76,6 +77,8 @@ pub struct Engine {
     lease: lease::Lease,
     poller: poller::Poller,
     userinfo: userinfo::Reads,
+    /// Turns of those who waited to read what has changed.
+    turns: Semaphore,
     /// Every detached task; the drain waits for them.
     tasks: TaskTracker,
     lifetimes: begin_login::Lifetimes,
@@ -103,6 +106,7 @@ impl Engine {
             lease: lease::Lease::default(),
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
+            turns: Semaphore::new(read_login::TURNS),
             tasks: TaskTracker::new(),
             lifetimes: begin_login::Lifetimes::default(),
             draining: CancellationToken::new(),

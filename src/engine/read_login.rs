@@ -9,8 +9,13 @@ use super::Engine;
 use super::authenticate::{CallerCertificate, certificate_matches};
 use super::ports::{Changed, StoreError};
 use crate::crypto::token::login_token_candidates;
+use crate::domain::ids::LoginId;
 use crate::domain::login::{Login, READABLE_AFTER_END, Shown};
 use crate::domain::secret::LoginToken;
+
+/// How many of those who waited read at once. A thousand may wait for one login, and all are woken together: they queue
+/// here, where nobody gives up, and not for the store's few connections, where they would after two seconds.
+pub(super) const TURNS: usize = 8;
 
 /// Why a login cannot be read.
 #[derive(Debug, Error)]
@@ -82,8 +87,17 @@ impl Engine {
         after: u32,
         wait: Duration,
     ) -> Result<Login, ReadLoginError> {
-        let login = self.read_login(call).await?;
+        let login = {
+            let _turn = self.turns.acquire().await;
+            self.read_login(call).await?
+        };
         self.wait_until(login, wait, |shown| shown.version != after || shown.status.is_terminal()).await
+    }
+
+    /// The login now, in turn.
+    async fn look(&self, login_id: LoginId) -> Result<Login, ReadLoginError> {
+        let _turn = self.turns.acquire().await;
+        self.store.login(login_id).await?.ok_or(ReadLoginError::NotFound)
     }
 
     /// Waits until `done`, `wait` has passed or the node drains; the login as it is then.
@@ -95,7 +109,7 @@ impl Engine {
     ) -> Result<Login, ReadLoginError> {
         let deadline = self.clock.monotonic() + wait;
         let mut ear = self.hub.subscribe(Changed::Login(login.login_id));
-        let mut login = self.store.login(login.login_id).await?.ok_or(ReadLoginError::NotFound)?;
+        let mut login = self.look(login.login_id).await?;
         loop {
             ear.seen(login.version);
             let now = self.clock.now();
@@ -110,7 +124,7 @@ impl Engine {
                 () = self.clock.sleep_until(wake) => {}
                 () = self.draining.cancelled() => {}
             }
-            login = self.store.login(login.login_id).await?.ok_or(ReadLoginError::NotFound)?;
+            login = self.look(login.login_id).await?;
         }
     }
 }
