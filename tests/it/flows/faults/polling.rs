@@ -10,8 +10,8 @@ use crate::flows::pace::{INTERVAL, PACE, assert_ended};
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
 /// Faults that say nothing about the login: it is polled on.
-const PASSING: [&str; 5] =
-    ["500 without a body", "503 with an OAuth error", "429 with Retry-After", "reset", "truncate"];
+const PASSING: [&str; 6] =
+    ["500 without a body", "503 with an OAuth error", "429 with Retry-After", "302", "reset", "truncate"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_passing_fault_of_the_token_endpoint_is_polled_through() {
