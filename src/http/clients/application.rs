@@ -44,7 +44,6 @@ struct Limits {
     pick_up_repeat_seconds: u64,
     session_idle_seconds: u64,
     session_absolute_seconds: u64,
-    sessions_per_person: u32,
 }
 
 pub(super) async fn handle(
@@ -67,7 +66,6 @@ pub(super) async fn handle(
             pick_up_repeat_seconds: application.pick_up_repeat.as_secs(),
             session_idle_seconds: application.session.idle.as_secs(),
             session_absolute_seconds: application.session.absolute.as_secs(),
-            sessions_per_person: application.session.per_person,
         },
         server_time: state.engine.clock().now(),
         version: env!("CARGO_PKG_VERSION"),
