@@ -50,8 +50,8 @@ CREATE TABLE logins (
 );
 CREATE INDEX logins_by_id ON logins (login_id);
 CREATE UNIQUE INDEX logins_by_token ON logins (token_hash);
-CREATE INDEX logins_open ON logins (status, until) WHERE status IN ('starting', 'pending', 'approved');
-CREATE INDEX logins_polled ON logins (registration, owner) WHERE status IN ('starting', 'pending');
+CREATE INDEX logins_open ON logins (status, until) WHERE ended_at IS NULL;
+CREATE INDEX logins_polled ON logins (registration, owner) WHERE ended_at IS NULL;
 CREATE INDEX logins_ended ON logins (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX logins_by_support_code ON logins (support_code);
 
@@ -118,9 +118,9 @@ CREATE TABLE sessions (
     CHECK ((status = 'ended') = (ended_at IS NOT NULL))
 );
 CREATE INDEX sessions_by_id ON sessions (session_id);
-CREATE INDEX sessions_due ON sessions (due_at) WHERE status = 'active';
+CREATE INDEX sessions_due ON sessions (due_at) WHERE ended_at IS NULL;
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX sessions_by_person ON sessions (tenant, application, person) WHERE status = 'active';
+CREATE INDEX sessions_by_person ON sessions (tenant, application, person) WHERE ended_at IS NULL;
 
 CREATE TABLE handles (
     hash                BYTEA NOT NULL PRIMARY KEY,

@@ -58,7 +58,8 @@ macro_rules! dialect {
             ),
             adopt: concat!(
                 "UPDATE logins SET owner = $1, adoption = $3
-                 WHERE registration = $2 AND status IN ('starting', 'pending') AND owner <> $1 AND ",
+                 WHERE registration = $2 AND status IN ('starting', 'pending') AND ended_at IS NULL AND owner <> $1
+                     AND ",
                 $dead
             ),
             forget_nodes: concat!("DELETE FROM nodes WHERE lease_until < ", $now, " - $1"),

@@ -81,10 +81,8 @@ pub(super) async fn complete(db: &mut Db, context: &Context, completion: &Comple
     let Some(vault) = sealed.vault(context, grant_id)? else { return Ok(false) };
     let written = db
         .execute(
-            "UPDATE grants SET claims = $3, userinfo = $4
-             WHERE tenant = $1 AND grant_id = $2 AND tokens IS NOT NULL",
+            "UPDATE grants SET claims = $2, userinfo = $3 WHERE grant_id = $1 AND tokens IS NOT NULL",
             args![
-                sealed.tenant.as_str(),
                 grant_id,
                 vault.seal_claims(&completion.claims)?,
                 vault.seal_text("userinfo", &completion.document)?

@@ -68,11 +68,8 @@ pub(super) async fn acknowledge(
     let Some(row) = row else { return late_acknowledgement(db, context, ack).await };
     let row = rows::login(context, &row)?;
     let request = row.vault(context)?.seal_text("request", &ack.auth_req_id)?;
-    db.execute(
-        "UPDATE grants SET request = $3 WHERE tenant = $1 AND grant_id = $2",
-        args![row.login.tenant.as_str(), row.login.grant_id, request],
-    )
-    .await?;
+    db.execute("UPDATE grants SET request = $2 WHERE grant_id = $1", args![row.login.grant_id, request])
+        .await?;
     keep_slot(db, &row, ack.slot_until).await?;
     let record =
         AuditRecord::of_login(&row, ack.now, event::LOGIN_ACKNOWLEDGED, ack.attempt, &Actor::engine());
@@ -122,13 +119,8 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
     let row = rows::login(context, &row)?;
     let vault = row.vault(context)?;
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = $3, claims = $4 WHERE tenant = $1 AND grant_id = $2",
-        args![
-            row.login.tenant.as_str(),
-            row.login.grant_id,
-            vault.seal_tokens(&approve.tokens)?,
-            vault.seal_claims(&approve.claims)?
-        ],
+        "UPDATE grants SET request = NULL, tokens = $2, claims = $3 WHERE grant_id = $1",
+        args![row.login.grant_id, vault.seal_tokens(&approve.tokens)?, vault.seal_claims(&approve.claims)?],
     )
     .await?;
     free_slot(db, &row).await?;
@@ -329,7 +321,7 @@ pub(super) async fn overdue(
     let found = db
         .fetch(
             "SELECT login_id, status FROM logins
-             WHERE status IN ('starting', 'pending', 'approved')
+             WHERE ended_at IS NULL
                  AND ((status = 'approved' AND until <= $1)
                      OR (status IN ('starting', 'pending') AND until < $2))
              ORDER BY until LIMIT $3",
@@ -367,9 +359,9 @@ async fn settle(
 /// is readable after `shown_end`.
 async fn wipe_but_hint(db: &mut Db, row: &LoginRow, shown_end: Timestamp) -> Result<(), Fault> {
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, hint_until = $3
-         WHERE tenant = $1 AND grant_id = $2",
-        args![row.login.tenant.as_str(), row.login.grant_id, shown_end + READABLE_AFTER_END],
+        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, hint_until = $2
+         WHERE grant_id = $1",
+        args![row.login.grant_id, shown_end + READABLE_AFTER_END],
     )
     .await?;
     Ok(())

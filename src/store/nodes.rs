@@ -51,10 +51,10 @@ pub(super) async fn adopt(db: &mut Db, context: &Context, adoption: &Adoption) -
             concat!(
                 "SELECT",
                 login_columns!(),
-                ", (SELECT g.request FROM grants g WHERE g.tenant = logins.tenant AND g.grant_id = logins.grant_id)
+                ", (SELECT g.request FROM grants g WHERE g.grant_id = logins.grant_id)
                      AS grant_request
                  FROM logins WHERE registration = $1 AND owner = $2 AND adoption = $3
-                     AND status IN ('starting', 'pending') ORDER BY created_at"
+                     AND status IN ('starting', 'pending') AND ended_at IS NULL ORDER BY created_at"
             ),
             args![adoption.registration.as_str(), adoption.node, adoption.attempt],
         )

@@ -42,8 +42,8 @@ pub(super) async fn pick_up(
     insert_session(db, session, &row).await?;
     insert_handle(db, pick_up, &row, session.session_id).await?;
     db.execute(
-        "UPDATE grants SET hint_until = $3 WHERE tenant = $1 AND grant_id = $2",
-        args![row.login.tenant.as_str(), row.login.grant_id, pick_up.now + READABLE_AFTER_END],
+        "UPDATE grants SET hint_until = $2 WHERE grant_id = $1",
+        args![row.login.grant_id, pick_up.now + READABLE_AFTER_END],
     )
     .await?;
     let record = AuditRecord::of_login(&row, pick_up.now, event::LOGIN_PICKED_UP, pick_up.attempt, by)
@@ -198,13 +198,12 @@ async fn insert_handle(
     db.execute(
         "INSERT INTO handles (hash, key_id, tenant, session_id, login_id, bound_jkt, bound_x5t, created_at)
          SELECT $1, $2, tenant, $3, login_id, bound_jkt, bound_x5t, $4 FROM logins
-         WHERE tenant = $5 AND login_id = $6",
+         WHERE login_id = $5",
         args![
             pick_up.handle.hash,
             pick_up.handle.key_id.as_str(),
             session_id,
             pick_up.now,
-            row.login.tenant.as_str(),
             row.login.login_id
         ],
     )

@@ -21,10 +21,8 @@ macro_rules! login_columns {
           reference, channel, binding_message, x5t, client_context, scope, acr_values, token_key_id, created_at,
           owner, version, attempt, status, until, interval_us, not_before, provider_slow, approved_at, session_id,
           repeatable_until, reason, ended_at, hidden_until, hidden_cancelled_at, hidden_reason,
-          (SELECT g.wraps FROM grants g WHERE g.tenant = logins.tenant AND g.grant_id = logins.grant_id)
-              AS grant_wraps,
-          (SELECT g.hint FROM grants g WHERE g.tenant = logins.tenant AND g.grant_id = logins.grant_id)
-              AS grant_hint "
+          (SELECT g.wraps FROM grants g WHERE g.grant_id = logins.grant_id) AS grant_wraps,
+          (SELECT g.hint FROM grants g WHERE g.grant_id = logins.grant_id) AS grant_hint "
     };
 }
 pub(super) use login_columns;

@@ -34,12 +34,11 @@ pub(super) async fn by_handle(
                     "SELECT",
                     session_columns!(),
                     ", h_used, g_wraps, g_claims FROM sessions
-                     JOIN (SELECT tenant AS h_tenant, session_id AS h_session, first_used_at AS h_used
+                     JOIN (SELECT session_id AS h_session, first_used_at AS h_used
                            FROM handles WHERE hash = $1 AND key_id = $2 AND dead_since IS NULL) h
-                         ON h_tenant = tenant AND h_session = session_id
-                     JOIN (SELECT tenant AS g_tenant, grant_id AS g_id, wraps AS g_wraps, claims AS g_claims
-                           FROM grants) g
-                         ON g_tenant = tenant AND g_id = grant_id"
+                         ON h_session = session_id
+                     JOIN (SELECT grant_id AS g_id, wraps AS g_wraps, claims AS g_claims FROM grants) g
+                         ON g_id = grant_id"
                 ),
                 args![candidate.hash, candidate.key_id.as_str()],
             )
@@ -77,7 +76,7 @@ async fn due(db: &mut Db, used: &RecordUse) -> Result<Due, Fault> {
         .fetch_first(
             "SELECT h.dead_since AS dead_since, h.first_used_at AS first_used_at, s.status AS status,
                  s.last_used_at AS last_used_at
-             FROM handles h JOIN sessions s ON s.tenant = h.tenant AND s.session_id = h.session_id
+             FROM handles h JOIN sessions s ON s.session_id = h.session_id
              WHERE h.hash = $1 AND h.session_id = $2",
             args![used.handle, used.session_id],
         )
@@ -208,11 +207,11 @@ pub(super) async fn end(
     let row = rows::session(&row)?;
     db.execute(
         "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL,
-             hint = CASE WHEN hint_until > $3 THEN hint END,
-             wraps = CASE WHEN hint_until > $3 THEN wraps END,
-             hint_until = CASE WHEN hint_until > $3 THEN hint_until END
-         WHERE tenant = $1 AND grant_id = $2",
-        args![row.session.tenant.as_str(), row.session.grant_id, end.now],
+             hint = CASE WHEN hint_until > $2 THEN hint END,
+             wraps = CASE WHEN hint_until > $2 THEN wraps END,
+             hint_until = CASE WHEN hint_until > $2 THEN hint_until END
+         WHERE grant_id = $1",
+        args![row.session.grant_id, end.now],
     )
     .await?;
     let record = AuditRecord::of_session(&row, end.now, event::SESSION_ENDED, end.attempt, by)
@@ -240,7 +239,7 @@ pub(super) async fn overdue(
             concat!(
                 "SELECT",
                 session_columns!(),
-                "FROM sessions WHERE status = 'active' AND due_at <= $1 ORDER BY due_at LIMIT $2"
+                "FROM sessions WHERE ended_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2"
             ),
             args![*now, *limit],
         )

@@ -31,10 +31,8 @@ pub(super) async fn check_writable(db: &mut Db) -> Result<(), Fault> {
 pub(super) async fn counts(db: &mut Db) -> Result<Counts, Fault> {
     let row = db
         .fetch_first(
-            // The list is that of a partial index, which SQLite only uses where it is repeated.
-            "SELECT (SELECT count(*) FROM logins
-                     WHERE status IN ('starting', 'pending', 'approved') AND status = 'pending') AS pending,
-                 (SELECT count(*) FROM sessions WHERE status = 'active') AS active",
+            "SELECT (SELECT count(*) FROM logins WHERE ended_at IS NULL AND status = 'pending') AS pending,
+                 (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS active",
             args![],
         )
         .await?

@@ -12,6 +12,7 @@ mod idempotency;
 mod migrations;
 mod nodes;
 mod pick_ups;
+mod plans;
 mod sealing;
 mod serve_lock;
 mod sessions;

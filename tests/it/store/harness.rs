@@ -21,7 +21,7 @@ use relais::engine::ports::{
     Transition,
 };
 use relais::store::migrations::{Location, migrate};
-use relais::store::postgres::PostgresStore;
+use relais::store::postgres::{PostgresSettings, PostgresStore};
 use relais::store::sqlite::{OpenMode, SqliteStore};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -155,9 +155,15 @@ impl Harness {
     }
 
     pub async fn postgres() -> Self {
+        Self::postgres_with(16).await
+    }
+
+    /// With as many connections as there are calls at once: none waits for one, however slow the machine is.
+    pub async fn postgres_with(max_connections: u32) -> Self {
         let url = postgres::database().await;
         let ring = ring("2026-11");
-        let store = PostgresStore::connect(&url, None, Arc::clone(&ring), Arc::new(SystemRandom))
+        let settings = PostgresSettings { url: url.clone(), listen_url: None, max_connections };
+        let store = PostgresStore::connect_with(settings, Arc::clone(&ring), Arc::new(SystemRandom))
             .await
             .expect("a migrated database can be opened");
         let raw =
