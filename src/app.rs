@@ -21,6 +21,7 @@ pub mod clock;
 pub mod schema;
 mod start;
 
+pub use crate::http::openapi::{document as openapi_document, document_3_0 as openapi_document_3_0};
 pub use start::{StartError, StartOptions};
 
 /// How long work under way may take at the end (real time).

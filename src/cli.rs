@@ -8,6 +8,7 @@ mod demo;
 mod keys;
 pub mod login;
 mod migrate;
+mod openapi;
 mod output;
 mod pki;
 mod secret;
@@ -65,6 +66,8 @@ enum Verb {
     Pki(pki::Verb),
     /// Bring the database's schema up to date
     Migrate(migrate::Arguments),
+    /// Print the OpenAPI document of the client API
+    Openapi(openapi::Arguments),
     /// Say which version this is
     Version(version::Arguments),
 }
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Pki(verb) => pki::run(&verb),
         Verb::Migrate(arguments) => wait_for(migrate::run(config, arguments)),
+        Verb::Openapi(arguments) => openapi::run(&arguments),
         Verb::Version(arguments) => version::run(&arguments),
     }
     .into()

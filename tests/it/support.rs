@@ -5,6 +5,7 @@ pub mod clock;
 pub mod database;
 pub mod http;
 pub mod log;
+pub mod openapi;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -18,6 +18,15 @@ use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 use crate::telemetry::error_chain::ErrorChain;
 
+/// Follow a session
+///
+/// Server-sent events. `event: session`, `data: {session_id, status, reason?}`; a comment every 15 s. Closed with the
+/// session. Listening is no use of it.
+#[utoipa::path(
+    get, path = "/v1/session/events", operation_id = "followSession", tag = "Session",
+    security(("session_handle" = [])),
+    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,
