@@ -25,6 +25,18 @@ use url::Url;
 
 use super::clients;
 
+/// The shapes of bodies that are read strictly.
+const REQUESTS: [&str; 3] = ["StartLogin", "PickUp", "ChooseExercice"];
+
+/// The texts that [`super::json::Fields::printable`] takes: no control, and nothing that hides or reorders.
+const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\
+    \\ufff9-\\ufffb]*$";
+
+/// Where the schema of a JSON body stands in it.
+const JSON_SCHEMA: &str = "/content/application~1json/schema";
+
+const EVENT_STREAM: &str = "text/event-stream";
+
 /// Stands where no server is known: in the repository and in the terminal.
 const NO_SERVER: &str = "https://relais.example.fr:8443";
 
@@ -93,13 +105,23 @@ fn complete(operation: &mut Map<String, Value>) {
     }
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Value::Array(parameters) = parameters {
+        for schema in parameters.iter_mut().filter_map(|parameter| parameter.get_mut("schema")) {
+            *schema = without_null(schema);
+        }
         for name in ["AcceptLanguage", "RequestId", "Traceparent"] {
             parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
         }
     }
+    if let Some(schema) = operation.get_mut("requestBody").and_then(|body| body.pointer_mut(JSON_SCHEMA)) {
+        *schema = without_null(schema);
+    }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Value::Object(responses) = responses else { return };
     for answer in responses.values_mut().filter_map(Value::as_object_mut) {
+        if let Some(stream) = answer.get_mut("content").and_then(|content| content.get_mut(EVENT_STREAM)) {
+            // 3.1 cannot say of a stream what each event holds.
+            *stream = json!({ "x-event-data": stream["schema"] });
+        }
         let headers = answer.entry("headers").or_insert_with(|| json!({}));
         if let Value::Object(headers) = headers {
             headers.insert("X-Request-Id".to_owned(), json!({ "$ref": "#/components/headers/RequestId" }));
@@ -108,19 +130,53 @@ fn complete(operation: &mut Map<String, Value>) {
     responses.extend(problems::responses(&id));
 }
 
+/// The schema of a value that is left out and never null.
+fn without_null(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            schema["type"] = only.clone();
+        }
+    }
+    let choices = schema.get("oneOf").and_then(Value::as_array);
+    choices.and_then(|choices| choices.iter().find(|it| it["type"] != "null")).cloned().unwrap_or(schema)
+}
+
 fn operations(paths: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
     let paths = paths.as_object_mut().into_iter().flat_map(Map::values_mut);
     let items = paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
     items.filter_map(Value::as_object_mut)
 }
 
-/// Every enumeration of answers, opened: those of requests stand inside their bodies.
+/// No member that is not named: what a request says and nobody reads is a mistake that must show. And no character
+/// that does not show.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.contains_key("properties") {
+                members.insert("additionalProperties".to_owned(), false.into());
+            }
+            if members.contains_key("maxLength") && !members.contains_key("pattern") {
+                members.insert("pattern".to_owned(), PRINTABLE.into());
+            }
+            members.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// Every enumeration of answers opened, those of requests stand inside their bodies; every request closed.
 fn schemas(generated: Option<&Value>) -> Map<String, Value> {
     let mut schemas = generated.and_then(Value::as_object).cloned().unwrap_or_default();
     for schema in schemas.values_mut().filter_map(Value::as_object_mut) {
         if let Some(words) = schema.remove("enum") {
             schema.insert("x-extensible-enum".to_owned(), words);
         }
+    }
+    for name in REQUESTS {
+        schemas.get_mut(name).into_iter().for_each(close);
     }
     schemas
 }
@@ -134,9 +190,9 @@ fn parameters() -> Value {
         },
         "RequestId": {
             "name": "X-Request-Id", "in": "header", "required": false,
-            "description": "The caller's name for this call; it comes back and stands in the log. Absent or \
-                malformed: drawn by Relais.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9-]{8,64}$" },
+            "description": "The caller's name for this call, 8 to 64 letters, digits and hyphens; it comes back and \
+                stands in the log. Absent or malformed: drawn by Relais.",
+            "schema": { "type": "string" },
         },
         "Traceparent": {
             "name": "traceparent", "in": "header", "required": false,

@@ -30,7 +30,7 @@ const LIFE: Duration = Duration::from_mins(5);
 #[expect(dead_code, reason = "the shape for the OpenAPI document")]
 struct LastEvent {
     /// The `id` of the last event that arrived, after a cut: the stream begins with what is newer.
-    #[param(rename = "Last-Event-ID", pattern = "^[0-9]{1,9}$")]
+    #[param(rename = "Last-Event-ID", example = "3")]
     last_event_id: Option<String>,
 }
 
@@ -43,7 +43,8 @@ struct LastEvent {
     get, path = "/v1/logins/{login_id}/events", operation_id = "followLogin", tag = "Logins",
     security(("login_token" = [])),
     params(LoginPath, LastEvent),
-    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "The stream.", body = LoginObject<'static>,
+        content_type = "text/event-stream")),
 )]
 pub(super) async fn handle(
     State(state): State<ClientsState>,

@@ -30,7 +30,7 @@ pub(super) struct LoginPath {
 pub(super) struct PreferWait {
     /// `wait=N`: how many seconds the call may wait, 1 to 30; more is 30. Set the read time-out of your HTTP client
     /// a little longer.
-    #[param(rename = "Prefer", example = "wait=25", pattern = "^wait=[1-9][0-9]{0,3}$")]
+    #[param(rename = "Prefer", example = "wait=25")]
     prefer: Option<String>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::session_object::status_of;
 use super::stream::{self, COMMENT, RETRY, SILENCE};
@@ -25,7 +26,8 @@ use crate::telemetry::error_chain::ErrorChain;
 #[utoipa::path(
     get, path = "/v1/session/events", operation_id = "followSession", tag = "Session",
     security(("session_handle" = [])),
-    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "The stream.", body = SessionEvent,
+        content_type = "text/event-stream")),
 )]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
@@ -52,11 +54,15 @@ pub(super) async fn handle(
     )))
 }
 
-#[derive(Serialize)]
+/// What an event of a session says.
+#[derive(Serialize, ToSchema)]
 struct SessionEvent {
     session_id: SessionId,
+    /// `active` or `ended`.
     status: &'static str,
+    /// Why it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<SessionEndReason>,
 }
 

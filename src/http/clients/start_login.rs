@@ -39,7 +39,12 @@ const USER_CODE_MAX: usize = 128;
 #[expect(dead_code, reason = "the shape for the OpenAPI document; a test holds it against what is read")]
 struct StartBody {
     /// Whom to ask: a national id, as the person types it (Pro Santé Connect: 11 or 12 digits of the RPPS number).
-    #[schema(min_length = 1, max_length = 128, example = "899700000001")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        example = "899700000001",
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     login_hint: String,
     /// The registration to sign in over; absent: the application's default.
     registration: Option<String>,

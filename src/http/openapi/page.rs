@@ -115,11 +115,9 @@ fn read_operation(document: &Value, path: &str, method: &str, operation: &Value)
     }
     let answers = members(&operation["responses"]).map(|(status, answer)| Answer {
         status: status.to_owned(),
-        shape: members(&answer["content"]).next().map(|(media, content)| {
-            match shape_of(&content["schema"]) {
-                shape if media == "text/event-stream" => format!("{media} ({shape})"),
-                shape => shape,
-            }
+        shape: members(&answer["content"]).next().map(|(_, content)| match &content["x-event-data"] {
+            Value::Null => shape_of(&content["schema"]),
+            event => format!("stream of {}", shape_of(event)),
         }),
         about: prose(&answer["description"]),
     });

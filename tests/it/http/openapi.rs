@@ -170,6 +170,12 @@ async fn a_start_takes_every_member_that_the_document_names_and_no_other() {
     let leaves: BTreeSet<_> =
         members(schema, "").into_iter().filter(|it| !body.pointer(it).expect("there").is_object()).collect();
     assert_eq!(pointers(&refused.json(), "type"), leaves, "{}", refused.text);
+    for place in ["", "/client_context", "/client_context/software"] {
+        let mut body = example(schema);
+        body.pointer_mut(place).expect("an object")["more"] = json!(1);
+        let refused = world.start_with(LOGICIEL, &[], &body.to_string()).await;
+        assert_eq!(pointers(&refused.json(), "unknown_member"), BTreeSet::from([format!("{place}/more")]));
+    }
     let required = inner(schema)["required"].clone();
     let empty = world.start_with(LOGICIEL, &[], "{}").await;
     let missing: Vec<_> =

@@ -32,7 +32,8 @@ pub fn describes(method: &Method, path: &str, answer: &Answer) {
         assert!(described.get("content").is_none(), "{method} {path}: {status} without its body");
         return;
     };
-    let schema = &described["content"][media]["schema"];
+    let content = &described["content"][media];
+    let schema = content.get("schema").unwrap_or(&content["x-event-data"]);
     assert!(schema.is_object(), "{method} {path}: {status} with {media} is not described");
     if is_problem {
         let code = answer.text("/code");

@@ -1,0 +1,109 @@
+"""What schemathesis cannot know of Relais: which credential a call wants, and that a login and its token belong together.
+
+Each operation gets the credential that the document names for it. Calls below a login get a login that exists, its token
+with it, in most cases; in the others the drawn identifier stays, which nobody may tell from a foreign one. Persons are
+drawn, and the simulated provider approves by itself: there is always something to pick up and something to end.
+"""
+
+import base64
+import itertools
+import json
+import os
+import random
+import threading
+import urllib.error
+import urllib.request
+import uuid
+
+import schemathesis
+
+RELAIS, PHONE = os.environ["RELAIS_URL"], os.environ["RELAIS_PHONE"]
+BASIC = "Basic " + base64.b64encode(b"demo:demo").decode()
+
+
+def call(method, url, headers=None, body=None):
+    """The answer's JSON; a refusal is an error."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=40) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+call("PUT", f"{PHONE}/_sim/settings", body={"interval": 1, "auto": {"decision": "approve", "after_ms": 0}})
+
+
+def luhn_digit(digits):
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit)
+        if place % 2 == 0:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return str(-total % 10)
+
+
+class Supply:
+    """Logins and a session for the calls that need one."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.persons = itertools.count(1)
+        self.handle = None
+
+    def login(self):
+        """Pending for a second more, or decided already."""
+        body = f"10{next(self.persons):08}"
+        hint = "8" + body + luhn_digit(body)
+        login = call("POST", f"{RELAIS}/v1/logins", {"Authorization": BASIC}, {"login_hint": hint})
+        login_id, token = login["login_id"], login["login_token"]
+        if random.random() < 0.5:
+            headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=5"}
+            call("GET", f"{RELAIS}/v1/logins/{login_id}", headers)
+        return login_id, token
+
+    def session(self):
+        """A handle that lives; another one once the last has been used up."""
+        with self.lock:
+            if self.handle is None or not self.alive(self.handle):
+                login_id, token = self.login()
+                headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=30"}
+                url = f"{RELAIS}/v1/logins/{login_id}/session"
+                self.handle = call("POST", url, headers)["session_handle"]
+            return self.handle
+
+    @staticmethod
+    def alive(handle):
+        try:
+            call("GET", f"{RELAIS}/v1/session", {"Authorization": f"Bearer {handle}"})
+            return True
+        except urllib.error.HTTPError:
+            return False
+
+
+SUPPLY = Supply()
+
+
+@schemathesis.auth(cache_by_key=lambda case, context: str(uuid.uuid4()))
+class Credentials:
+    def get(self, case, context):
+        path = context.operation.path
+        if path.startswith("/v1/logins/"):
+            return "login", SUPPLY.login()
+        if path.startswith("/v1/session"):
+            return "session", SUPPLY.session()
+        return "application", None
+
+    def set(self, case, data, context):
+        kind, secret = data
+        case.headers = case.headers or {}
+        if kind == "login":
+            login_id, token = secret
+            case.headers["Authorization"] = f"Bearer {token}"
+            if case.path_parameters and random.random() < 0.8:
+                case.path_parameters["login_id"] = login_id
+        elif kind == "session":
+            case.headers["Authorization"] = f"Bearer {secret}"
+        else:
+            case.headers["Authorization"] = BASIC
