@@ -2,14 +2,14 @@
 
 Each operation gets the credential that the document names for it. Calls below a login get a login that exists, its token
 with it, in most cases; in the others the drawn identifier stays, which nobody may tell from a foreign one. Persons are
-drawn, and the simulated provider approves by itself: there is always something to pick up and something to end.
+drawn, and the simulated provider approves by itself: there is always something to pick up and something to end. What
+an event stream follows ends soon, because schemathesis reads an answer to its end.
 """
 
 import base64
 import itertools
 import json
 import os
-import random
 import threading
 import urllib.error
 import urllib.request
@@ -44,12 +44,26 @@ def luhn_digit(digits):
     return str(-total % 10)
 
 
+def end_later(url, token):
+    """Ends a login or a session in a moment; no matter if somebody else was faster."""
+
+    def end():
+        try:
+            call("DELETE", url, {"Authorization": f"Bearer {token}"})
+        except urllib.error.HTTPError:
+            pass
+
+    timer = threading.Timer(0.5, end)
+    timer.daemon = True
+    timer.start()
+
+
 class Supply:
     """Logins and a session for the calls that need one."""
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.persons = itertools.count(1)
+        self.persons, self.turns = itertools.count(1), itertools.count()
         self.handle = None
 
     def login(self):
@@ -58,20 +72,32 @@ class Supply:
         hint = "8" + body + luhn_digit(body)
         login = call("POST", f"{RELAIS}/v1/logins", {"Authorization": BASIC}, {"login_hint": hint})
         login_id, token = login["login_id"], login["login_token"]
-        if random.random() < 0.5:
+        if next(self.turns) % 2:
             headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=5"}
             call("GET", f"{RELAIS}/v1/logins/{login_id}", headers)
+        return login_id, token
+
+    def over_soon(self):
+        login_id, token = self.login()
+        end_later(f"{RELAIS}/v1/logins/{login_id}", token)
         return login_id, token
 
     def session(self):
         """A handle that lives; another one once the last has been used up."""
         with self.lock:
             if self.handle is None or not self.alive(self.handle):
-                login_id, token = self.login()
-                headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=30"}
-                url = f"{RELAIS}/v1/logins/{login_id}/session"
-                self.handle = call("POST", url, headers)["session_handle"]
+                self.handle = self.sign_in()
             return self.handle
+
+    def session_over_soon(self):
+        handle = self.sign_in()
+        end_later(f"{RELAIS}/v1/session", handle)
+        return handle
+
+    def sign_in(self):
+        login_id, token = self.login()
+        headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=30"}
+        return call("POST", f"{RELAIS}/v1/logins/{login_id}/session", headers)["session_handle"]
 
     @staticmethod
     def alive(handle):
@@ -89,10 +115,11 @@ SUPPLY = Supply()
 class Credentials:
     def get(self, case, context):
         path = context.operation.path
+        stream = path.endswith("/events")
         if path.startswith("/v1/logins/"):
-            return "login", SUPPLY.login()
+            return "login", SUPPLY.over_soon() if stream else SUPPLY.login()
         if path.startswith("/v1/session"):
-            return "session", SUPPLY.session()
+            return "session", SUPPLY.session_over_soon() if stream else SUPPLY.session()
         return "application", None
 
     def set(self, case, data, context):
@@ -101,7 +128,7 @@ class Credentials:
         if kind == "login":
             login_id, token = secret
             case.headers["Authorization"] = f"Bearer {token}"
-            if case.path_parameters and random.random() < 0.8:
+            if case.path_parameters and next(SUPPLY.turns) % 5:
                 case.path_parameters["login_id"] = login_id
         elif kind == "session":
             case.headers["Authorization"] = f"Bearer {secret}"

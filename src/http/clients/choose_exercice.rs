@@ -21,7 +21,7 @@ struct ExerciceBody {
     id: String,
 }
 
-/// Choose the *situation d'exercice*
+/// Choose the situation d’exercice
 ///
 /// The profession and place that the person works in now. It may be chosen again.
 #[utoipa::path(
