@@ -3,6 +3,7 @@
 
 `scripts/outside clients` starts the demo and sets RELAIS_URL, RELAIS_OPS, RELAIS_PHONE and RELAIS_BIN; the client in
 Rust is $RELAIS_BIN's neighbour examples/sign_in. One line per language and scenario. C# and Delphi are not run.
+Arguments are names of languages, where not all of them are to run.
 """
 
 import concurrent.futures
@@ -471,15 +472,17 @@ class Runs:
 def main():
     demo = Demo(os.environ)
     binary = os.environ["RELAIS_BIN"]
-    subprocess.run([binary, "pki", "dev", "--out", CERTIFICATES], check=True, stdout=subprocess.DEVNULL)
-    runs = Runs(demo, commands(binary))
+    subprocess.run([binary, "pki", "dev", "--out", CERTIFICATES], check=True, stderr=subprocess.DEVNULL)
+    languages = commands(binary)
+    runs = Runs(demo, {language: languages[language] for language in sys.argv[1:] or languages})
     settings = demo.sim("PUT", "settings", {})
     ended_before, active_before = demo.sessions()
     try:
         # A second between two polls, so that nobody waits five for each decision.
         demo.sim("PUT", "settings", {"interval": 1})
         # These two say something to every login that starts: nothing else runs meanwhile.
-        demo.sim("POST", "faults", {"endpoint": "backchannel", "count": 4, "status": 503, "body": {"error": "server_error"}})
+        fault = {"endpoint": "backchannel", "count": len(runs.languages), "status": 503, "body": {"error": "server_error"}}
+        demo.sim("POST", "faults", fault)
         concurrent.futures.wait(runs.begin("provider unavailable"))
         demo.sim("DELETE", "faults")
         demo.sim("PUT", "settings", {"expires_in": 6})
