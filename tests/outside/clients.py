@@ -6,6 +6,7 @@ Rust is $RELAIS_BIN's neighbour examples/sign_in. One line per language and scen
 Arguments are names of languages, where not all of them are to run.
 """
 
+import base64
 import concurrent.futures
 import http.client
 import json
@@ -278,20 +279,26 @@ def provider_unavailable(demo, command, hint):
 
 @scenario("wrong secret")
 def wrong_secret(demo, command, hint):
-    with Client(command, demo.url, hint, RELAIS_SECRET="a:b é%") as client:
+    secret = "a:b %+/"
+    with Proxy(demo.url) as proxy, Client(command, proxy.url, hint, RELAIS_SECRET=secret) as client:
         client.ends(17, "could not prove its identity", "The application is refused:")
+        scheme, _, pair = proxy.of("start")[0].headers["authorization"].partition(" ")
+        name, _, sent = base64.b64decode(pair).decode().partition(":")
+        decoded = (scheme, name, urllib.parse.unquote_plus(sent))
+        expect(decoded == ("Basic", "demo", secret), f"name and secret are form-encoded first: {sent}")
     expect(demo.rings(hint) == 0, "no phone has rung")
 
 
 @scenario("misuse")
 def misuse(demo, command, hint):
     mistyped = hint[:-1] + str((int(hint[-1]) + 1) % 10)
-    for url, arguments, said in [
-        (demo.url, [], "usage: "),
-        (demo.url, [mistyped], "The identifier you typed is not valid"),
-        ("http://192.0.2.1:8080", [hint], "it carries a secret"),
+    for url, arguments, said, settings in [
+        (demo.url, [], "usage: ", {}),
+        (demo.url, [mistyped], "The identifier you typed is not valid", {}),
+        ("http://192.0.2.1:8080", [hint], "it carries a secret", {}),
+        ("https://127.0.0.1:1", [hint], "RELAIS_CA", {"RELAIS_CA": str(SCRATCH / "no such file")}),
     ]:
-        with Client(command, url, *arguments) as client:
+        with Client(command, url, *arguments, **settings) as client:
             client.ends(2, said)
     expect(demo.rings(hint) + demo.rings(mistyped) == 0, "no phone has rung")
 

@@ -8,12 +8,14 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Http;
 using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
@@ -86,7 +88,7 @@ class Relais
         while (IsOpen(login))
         {
             var known = login.GetProperty("version").GetInt64();
-            var path = Path(login);
+            var path = LoginPath(login);
             var askedAt = Stopwatch.StartNew();
             login = await RepeatedAsync(TimeSpan.FromSeconds(login.Seconds("expires_in")) + Margin, WaitTime, () =>
             {
@@ -107,7 +109,7 @@ class Relais
     public Task<JsonElement> PickUpAsync(JsonElement login, string loginToken)
     {
         return RepeatedAsync(Patience, TimeSpan.Zero,
-            () => Request(HttpMethod.Post, Path(login) + "/session", Bearer(loginToken)));
+            () => Request(HttpMethod.Post, LoginPath(login) + "/session", Bearer(loginToken)));
     }
 
     /// <summary>Who it is and until when, or null once it has ended. It is a use: it postpones the idle end.</summary>
@@ -145,7 +147,7 @@ class Relais
         try
         {
             await RepeatedAsync(Patience, TimeSpan.Zero,
-                () => Request(HttpMethod.Delete, Path(login), Bearer(loginToken)));
+                () => Request(HttpMethod.Delete, LoginPath(login), Bearer(loginToken)));
         }
         catch (CallError error) when (error.Is("already_picked_up"))
         {
@@ -229,7 +231,7 @@ class Relais
 
     public static bool IsOpen(JsonElement login) => login.Text("status") == "starting" || login.Text("status") == "pending";
 
-    static string Path(JsonElement login) => "/v1/logins/" + login.Text("login_id");
+    static string LoginPath(JsonElement login) => "/v1/logins/" + login.Text("login_id");
 
     static AuthenticationHeaderValue Bearer(string secret) => new AuthenticationHeaderValue("Bearer", secret);
 
@@ -437,14 +439,23 @@ static class SignIn
         var language = (setting("LANG") ?? "C").Split('.')[0].Replace('_', '-');
         if (language == "C" || language == "POSIX") language = "fr";
 
+        Relais relais;
+        try
+        {
+            relais = new Relais(url, application, secret, setting("RELAIS_CA"), language);
+        }
+        catch (Exception error) when (error is IOException || error is CryptographicException)
+        {
+            Say($"RELAIS_CA: {error.Message}");
+            return Usage;
+        }
         using (var interruption = new CancellationTokenSource())
         using (Interrupting(PosixSignal.SIGINT, interruption))
         using (Interrupting(PosixSignal.SIGTERM, interruption))
         {
+            relais.Interruption = interruption.Token;
             try
             {
-                var relais = new Relais(url, application, secret, setting("RELAIS_CA"), language);
-                relais.Interruption = interruption.Token;
                 return await SignInAsync(relais, hints[0], endAtOnce: arguments.Contains("--end"));
             }
             catch (CallError error)

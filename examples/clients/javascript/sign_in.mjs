@@ -302,11 +302,13 @@ async function main() {
     return USAGE;
   }
   if (ca && process.env.NODE_EXTRA_CA_CERTS !== ca) {
-    if (!tls.setDefaultCACertificates) {
-      say('RELAIS_CA needs Node.js 22.19; before it, give the same file in NODE_EXTRA_CA_CERTS as well');
+    try {
+      if (!tls.setDefaultCACertificates) throw new Error('Node.js before 22.19 wants it in NODE_EXTRA_CA_CERTS as well');
+      tls.setDefaultCACertificates([readFileSync(ca, 'utf8')]);
+    } catch (error) {
+      say(`RELAIS_CA: ${error.message}`);
       return USAGE;
     }
-    tls.setDefaultCACertificates([readFileSync(ca, 'utf8')]);
   }
   const language = (LANG ?? '').split('.')[0].replace('_', '-');
   const settings = { url, application, secret, language: ['', 'C', 'POSIX'].includes(language) ? 'fr' : language };
