@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::net::tls::ServerTls;
 use crate::provider::Clients;
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
@@ -140,7 +141,7 @@ fn reload_server_certificate(tls: &ServerTls, now: crate::domain::time::Timestam
         Ok(false) => {}
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %ErrorChain(&error),
                 "new server certificates are refused; the last good ones stay"
             );
         }

@@ -15,13 +15,15 @@ use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_toke
 use crate::domain::application::{Application, BindingMessageBy};
 use crate::domain::hint::{self, HintError};
 use crate::domain::ids::{GrantId, LoginId};
-use crate::domain::login::{Login, LoginState, LoginStatus};
+use crate::domain::login::{Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::names::RegistrationName;
 use crate::domain::random::{below, uuid_v7};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::secret::{LoginToken, Secret};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
+use crate::telemetry::error_chain::ErrorChain;
+use crate::telemetry::metrics;
 
 /// How long a start waits for the provider before it answers `starting`.
 pub const START_WAIT: Duration = Duration::from_secs(10);
@@ -165,7 +167,7 @@ impl Engine {
             Err(error) => {
                 // The login exists and its token must reach the client: it is shown as it was committed.
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = %ErrorChain(&error),
                     "a started login could not be read again"
                 );
                 started
@@ -254,7 +256,15 @@ impl Engine {
         match self.store.start_login(new, &start.by).await? {
             StartOutcome::Started { replaced } => {
                 if let Some(replaced) = replaced {
-                    crate::telemetry::metrics::login_ended(&checked.registration.name, "cancelled");
+                    metrics::login_ended(&checked.registration.name, LoginStatus::Cancelled.as_str());
+                    tracing::info!(
+                        login.id = %replaced,
+                        registration = %checked.registration.name,
+                        status = LoginStatus::Cancelled.as_str(),
+                        reason = LoginReason::Superseded.as_str(),
+                        by = %login.login_id,
+                        "a login has ended"
+                    );
                     self.login_changed(replaced);
                 }
                 self.begin_login(Begin {
