@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{AtStart, Config};
 use crate::engine::Engine;
 use crate::net::tls::ServerTls;
 use crate::provider::Clients;
@@ -37,6 +37,7 @@ pub struct App {
     providers: Arc<Clients>,
     tls: Option<Arc<ServerTls>>,
     recorder: PrometheusHandle,
+    at_start: AtStart,
     clients: SocketAddr,
     ops: SocketAddr,
     stop: CancellationToken,
@@ -77,11 +78,10 @@ impl App {
             tracing::warn!("{warning}");
         }
         let fresh = start::directory(config.applications, config.registrations, config.providers);
-        let (directory, ignored) = self.engine.directory().reloaded(&fresh);
-        for what in ignored {
-            tracing::warn!("a change of {what} needs a restart; it is left as it was");
+        self.engine.reload(self.engine.directory().reloaded(&fresh));
+        for section in self.at_start.changed_in(&config.at_start) {
+            tracing::warn!("a change of {section} needs a restart; it is left as it was");
         }
-        self.engine.reload(directory);
         self.reload_certificates();
         tracing::info!("the configuration has been reloaded");
     }
