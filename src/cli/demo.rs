@@ -18,16 +18,16 @@ use toml::Value;
 use super::End;
 use super::output::{data, failed, say, set_up_logs};
 use super::serve::Signals;
-use super::simulator::{CLIENT_ID, CLIENT_SECRET};
+use super::simulator::{CLIENT_ID, CLIENT_NAME, CLIENT_SECRET};
 use crate::app::clock::SystemClock;
 use crate::app::{App, StartError, StartOptions};
 use crate::config::{self, Problems};
 use crate::crypto::random::SystemRandom;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Secret;
-use crate::simulator::Simulator;
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
+use crate::simulator::{Front, Simulator};
 use crate::telemetry::log;
 use state::{State, StateError};
 
@@ -125,10 +125,12 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
             control: port(2),
             certs: state.certificates(),
             client_id: CLIENT_ID.to_owned(),
+            client_name: CLIENT_NAME.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             interval: Duration::from_secs(if arguments.auto { 1 } else { 5 }),
             expires_in: Duration::from_secs(120),
             personality: Personality::Psc,
+            front: Front::default(),
         },
         clock.clone(),
         Arc::new(SystemRandom),
