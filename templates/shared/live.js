@@ -146,6 +146,7 @@ main.addEventListener("submit", async (event) => {
   }
 });
 
+document.documentElement.classList.toggle("framed", window.top !== window);
 tick();
 localise();
 setInterval(tick, 250);
