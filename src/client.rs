@@ -8,6 +8,7 @@
 mod answers;
 mod error;
 mod events;
+mod exchange;
 mod follow;
 mod sse;
 mod transport;
@@ -26,6 +27,7 @@ pub use answers::{
 };
 pub use error::{ClientError, Problem, ProblemDetail, SettingsError};
 pub use events::{LoginEvents, SessionEvent, SessionEvents};
+pub use exchange::{CallEnd, Observer, SentRequest};
 pub use follow::Outcome;
 pub use sse::{SseEvent, SseParser};
 
@@ -161,6 +163,12 @@ impl Client {
     /// [`SettingsError`]
     pub fn new(settings: ClientSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
         Ok(Self { transport: Transport::new(settings, clock)? })
+    }
+
+    /// The same client, its calls seen by `observer`.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Self { transport: self.transport.observed(observer) }
     }
 
     /// Who we are to Relais, and what we may use. Rings nobody.

@@ -8,6 +8,7 @@
 //! - [`engine`]: the use cases, and the ports they need.
 //! - [`store`], [`provider`], [`http`]: adapters; they never know each other.
 //! - [`client`]: a typed thick client of the client API.
+//! - [`practice`]: plays a practice's software in the demo.
 //! - [`simulator`]: the simulated provider, with wire types of its own.
 //! - [`config`]: configuration into domain values and plain settings.
 //! - [`app`]: puts everything together.
@@ -23,6 +24,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod net;
+pub mod practice;
 pub mod provider;
 pub mod simulator;
 pub mod store;

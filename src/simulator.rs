@@ -8,14 +8,17 @@
 //! tested against itself; what a personality does differently is data ([`personality`]); time and randomness are
 //! injected; what it remembers is bounded (ten minutes, ten thousand requests).
 //!
-//! It must not be reachable by strangers: whoever reaches the control interface approves logins. Binding to
-//! loopback is its caller's business.
+//! It must not be reachable by strangers: whoever reaches the phone page approves logins, and whoever reaches the
+//! control interface steers everything. Where it listens, and from where it may be steered ([`Front`]), is its
+//! caller's business.
 
 mod client_auth;
 mod control;
 mod endpoints;
 mod exchange;
 mod faults;
+mod front;
+mod guard;
 mod id_token;
 mod jose;
 mod people;
@@ -35,8 +38,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use thiserror::Error;
+use tokio::sync::watch;
 use url::Url;
+
+pub use front::{Beside, Front, Steering};
+pub use people::{NamedPerson, named_people};
 
 use crate::domain::clock::Clock;
 use crate::domain::random::{Random, uuid_v4};
@@ -52,6 +60,8 @@ pub struct SimulatorSettings {
     pub issuer: String,
     /// The one client that it knows.
     pub client_id: String,
+    /// The name that this client has been registered with: who asks, on the phone.
+    pub client_name: String,
     /// That client's secret, for `client_secret_basic`.
     pub client_secret: Secret,
     /// Least time between two polls: whole seconds, 1 s to 1 h.
@@ -94,6 +104,7 @@ struct Inner {
     /// Path of the issuer, without a final slash.
     path: String,
     client_id: String,
+    client_name: String,
     client_secret: Secret,
     traits: &'static Traits,
     clock: Arc<dyn Clock>,
@@ -106,6 +117,8 @@ struct Inner {
     /// The key id that those show.
     realm_key_id: String,
     state: Mutex<State>,
+    /// Told when the phone may show something else.
+    changes: watch::Sender<()>,
 }
 
 impl Simulator {
@@ -125,6 +138,7 @@ impl Simulator {
             path,
             issuer: settings.issuer,
             client_id: settings.client_id,
+            client_name: settings.client_name,
             client_secret: settings.client_secret,
             traits: settings.personality.traits(),
             signing_key: SigningKey::generate()?,
@@ -132,6 +146,7 @@ impl Simulator {
             realm_key: HmacKey::draw(&*random),
             realm_key_id: uuid_v4(&*random).to_string(),
             state: Mutex::new(State::new(lengths)),
+            changes: watch::Sender::new(()),
             clock,
             random,
         };
@@ -144,9 +159,19 @@ impl Simulator {
         endpoints::router(self)
     }
 
-    /// The phone page (`/`) and the control interface (`/_sim/…`).
-    pub fn control_router(&self) -> Router {
-        control::router(self).merge(phone::router(self))
+    /// The phone page (`/`), the control interface (`/_sim/…`) and what stands beside them.
+    pub fn control_router(&self, front: Front) -> Router {
+        let Front { beside, steering, .. } = front;
+        let mut steered = control::router(self);
+        let mut link = None;
+        if let Some(Beside { router, path, french, english }) = beside {
+            steered = steered.merge(router);
+            link = Some(phone::Link { path, french, english, steering });
+        }
+        if steering == Steering::FromThisMachine {
+            steered = steered.layer(from_fn(guard::this_machine));
+        }
+        phone::router(self, link).merge(steered).layer(from_fn(guard::same_origin))
     }
 
     /// From now on every request is approved `after` it rang, as `PUT /_sim/settings` would have it.
@@ -158,6 +183,11 @@ impl Simulator {
     /// Counts a TLS handshake that the listener refused; `cause` is a fixed word such as `no_certificate`.
     pub fn handshake_refused(&self, cause: &'static str) {
         self.state().stats.handshake_refused(cause);
+    }
+
+    /// Wakes the phone pages that wait for something new.
+    fn changed(&self) {
+        self.inner.changes.send_replace(());
     }
 
     /// The state. Every change of it is made whole under this lock, so a poisoned one is still consistent.

@@ -1,11 +1,13 @@
 //! `demo`: everything in one process, on an embedded SQLite store: development PKI, simulated PSC over HTTPS with
-//! client certificate, its phone page, Relais, and a terminal thick client.
+//! client certificate, its phone page, Relais, a terminal thick client, and a page that plays one (`/try`).
 
+mod qr;
+mod reach;
 mod session;
 mod state;
 
 use std::io::IsTerminal;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +20,20 @@ use toml::Value;
 use super::End;
 use super::output::{data, failed, say, set_up_logs};
 use super::serve::Signals;
-use super::simulator::{CLIENT_ID, CLIENT_SECRET};
+use super::simulator::{CLIENT_ID, CLIENT_NAME, CLIENT_SECRET};
 use crate::app::clock::SystemClock;
 use crate::app::{App, StartError, StartOptions};
+use crate::client::SettingsError;
 use crate::config::{self, Problems};
 use crate::crypto::random::SystemRandom;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Secret;
-use crate::simulator::Simulator;
+use crate::practice::{self, Practice, PracticeSettings, TestPerson};
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
+use crate::simulator::{Beside, Front, Simulator, Steering, named_people};
 use crate::telemetry::log;
+use reach::Reach;
 use state::{State, StateError};
 
 #[derive(Args)]
@@ -39,6 +44,9 @@ pub(super) struct Arguments {
     /// The first of six ports
     #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65530))]
     port_base: u16,
+    /// Open the phone page, and nothing else, on this address too (0.0.0.0: on all), so that a real phone approves
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<IpAddr>,
     /// Keep keys, certificates and database here; absent: in a temporary folder
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -51,6 +59,8 @@ enum DemoError {
     State(#[from] StateError),
     #[error("the demo's own configuration is refused: {0}")]
     Config(String),
+    #[error("the demo's own thick client cannot be made")]
+    Client(#[from] SettingsError),
     #[error("the simulated provider does not start")]
     Simulator(#[from] ServerError),
     #[error("Relais does not start")]
@@ -66,6 +76,7 @@ struct Demo {
     stop: CancellationToken,
     simulator_task: tokio::task::JoinHandle<()>,
     ready: String,
+    reach: Reach,
     server: url::Url,
     /// Removes a temporary folder when dropped.
     _state: State,
@@ -105,6 +116,7 @@ async fn serve(demo: &Demo, clock: &Arc<dyn Clock>, signals: &mut Signals) -> En
     if ready != End::Done {
         return ready;
     }
+    demo.reach.tell(session::language());
     if std::io::stdin().is_terminal() {
         tokio::select! {
             () = session::logins_when_asked(&demo.server, clock) => {}
@@ -119,26 +131,41 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
     let signals = Signals::new()?;
     let state = State::open(arguments.state.clone(), clock.now())?;
     let port = |offset: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port_base + offset));
+    let public_url = format!("http://{}", port(0));
+    let client_api = url::Url::parse(&public_url).map_err(|error| DemoError::Config(error.to_string()))?;
+    let reach = Reach::new(arguments.bind, port(2).port());
+    let practice = Practice::new(practice_settings(&client_api), clock.clone(), Arc::new(SystemRandom))?;
     let server = Server::bind(
         ServerSettings {
             bind: port(3),
-            control: port(2),
+            control: reach.control,
             certs: state.certificates(),
             client_id: CLIENT_ID.to_owned(),
+            client_name: CLIENT_NAME.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             interval: Duration::from_secs(if arguments.auto { 1 } else { 5 }),
             expires_in: Duration::from_secs(120),
             personality: Personality::Psc,
+            front: Front {
+                also_on: reach.also_on,
+                // The phone may be anybody's in the network; faults, settings and the software's sessions may not.
+                steering: Steering::FromThisMachine,
+                beside: Some(Beside {
+                    router: practice.router(),
+                    path: practice::PATH,
+                    french: "Essayer avec un logiciel de cabinet",
+                    english: "Try it with a practice’s software",
+                }),
+            },
         },
         clock.clone(),
         Arc::new(SystemRandom),
     )
     .await?;
-    let public_url = format!("http://{}", port(0));
     let ready = format!(
         "ready clients={public_url} ops=http://{} phone={} provider={}",
         port(1),
-        server.control_url(),
+        reach.url(),
         server.issuer(),
     );
     let overrides = overrides(port(0), port(1), &public_url, server.issuer());
@@ -149,8 +176,23 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
     let simulator_task = tokio::spawn(server.run(stop.clone()));
     let options = StartOptions { migrate: true };
     let app = Box::pin(App::start(config, options, clock.clone(), Arc::new(SystemRandom))).await?;
-    let server = url::Url::parse(&public_url).map_err(|error| DemoError::Config(error.to_string()))?;
-    Ok((Demo { app, simulator, stop, simulator_task, ready, server, _state: state }, signals))
+    let server = client_api;
+    Ok((Demo { app, simulator, stop, simulator_task, ready, reach, server, _state: state }, signals))
+}
+
+fn practice_settings(server: &url::Url) -> PracticeSettings {
+    let people = named_people().into_iter().map(|person| TestPerson {
+        login_hint: person.login_hint,
+        name: person.name,
+        profession: person.profession.map(str::to_owned),
+    });
+    PracticeSettings {
+        server: server.clone(),
+        application: session::APPLICATION.to_owned(),
+        secret: Secret::new(session::SECRET),
+        people: people.collect(),
+        phone: "/",
+    }
 }
 
 /// What the demo file cannot know: the ports.

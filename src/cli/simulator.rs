@@ -14,12 +14,15 @@ use super::output::{data, failed};
 use crate::app::clock::SystemClock;
 use crate::crypto::random::SystemRandom;
 use crate::domain::secret::Secret;
+use crate::simulator::Front;
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
 
 /// The client that the simulated provider knows, and its secret: published, and good for nothing else.
 pub(super) const CLIENT_ID: &str = "relais-demo";
 pub(super) const CLIENT_SECRET: &str = "relais-demo-secret";
+/// The name that it has been registered with.
+pub(super) const CLIENT_NAME: &str = "Relais Demo";
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -66,10 +69,12 @@ async fn listen(arguments: Arguments) -> Result<Server, ServerError> {
         control: arguments.control,
         certs: arguments.certs,
         client_id: CLIENT_ID.to_owned(),
+        client_name: CLIENT_NAME.to_owned(),
         client_secret: Secret::new(CLIENT_SECRET),
         interval: Duration::from_secs(arguments.interval),
         expires_in: Duration::from_secs(arguments.expires_in),
         personality: arguments.personality,
+        front: Front::default(),
     };
     Server::bind(settings, Arc::new(SystemClock::start()), Arc::new(SystemRandom)).await
 }

@@ -117,6 +117,9 @@ pub struct SessionObject {
     pub reference: Option<String>,
     /// Who it belongs to.
     pub subject: PersonView,
+    /// The chosen *situation d'exercice*, by its id in the subject's.
+    #[serde(default)]
+    pub exercice: Option<String>,
     /// Its absolute end.
     pub expires_at: Timestamp,
     /// The same in seconds from the answer.

@@ -14,6 +14,7 @@ use url::{Host, Url, form_urlencoded};
 use super::answers::Received;
 use super::error::{ClientError, Problem, SettingsError};
 use super::events::EventStream;
+use super::exchange::{Observer, SentRequest, Watched};
 use super::{ClientSettings, Credential};
 use crate::domain::clock::Clock;
 use crate::domain::secret::Secret;
@@ -132,6 +133,7 @@ pub(super) struct Transport {
     basic: Option<HeaderValue>,
     language: HeaderValue,
     clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Transport {
@@ -148,7 +150,13 @@ impl Transport {
             Credential::Certificate { .. } => None,
         };
         let language = HeaderValue::from_static(settings.language.tag());
-        Ok(Self { http: http_client(&settings, local)?, server: settings.server, basic, language, clock })
+        let http = http_client(&settings, local)?;
+        Ok(Self { http, server: settings.server, basic, language, clock, observer: None })
+    }
+
+    /// The same, watched.
+    pub(super) fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// `Authorization` of the application, where it has a secret.
@@ -190,16 +198,26 @@ impl Transport {
         if let Some(version) = last_seen {
             call = call.header(LAST_EVENT_ID, HeaderValue::from(version));
         }
+        let watched = self.watched(&call);
         // The whole stream has no time limit, only its beginning.
-        let response = tokio::time::timeout(ANSWER_TIMEOUT, self.request(&call).send())
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.request(&call).send())
             .await
-            .map_err(|_| ClientError::Transport { call: call.name(), source: None })?
-            .map_err(|source| lost(&call, source))?;
+            .map_err(|_| ClientError::Transport { call: call.name(), source: None })
+            .and_then(|sent| sent.map_err(|source| lost(&call, source)));
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                watched.lost();
+                return Err(error);
+            }
+        };
         if response.status().is_success() {
+            watched.answered(response.status(), b"");
             return Ok(EventStream::new(call.name(), response));
         }
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = read(&call, response).await?;
+        watched.answered(status, &body);
         Err(refusal(&call, status, retry_after, &body))
     }
 
@@ -215,26 +233,50 @@ impl Transport {
     }
 
     async fn once(&self, call: &Call) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let watched = self.watched(call);
         let request = self.request(call).timeout(ANSWER_TIMEOUT + call.wait);
-        let response = request.send().await.map_err(|source| lost(call, source))?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let body = read(call, response).await?;
+        let answer = async {
+            let response = request.send().await.map_err(|source| lost(call, source))?;
+            let (status, retry_after) = (response.status(), retry_after(response.headers()));
+            Ok((status, retry_after, read(call, response).await?))
+        };
+        let (status, retry_after, body) = match answer.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                watched.lost();
+                return Err(error);
+            }
+        };
+        watched.answered(status, &body);
         if status.is_success() { Ok((status, body)) } else { Err(refusal(call, status, retry_after, &body)) }
     }
 
-    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
+    fn watched(&self, call: &Call) -> Watched {
+        Watched::new(self.observer.as_ref(), || {
+            let url = self.url(call);
+            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let path = format!("{}{query}", url.path());
+            SentRequest::new(call.method.clone(), path, &call.headers, call.body.clone())
+        })
+    }
+
+    fn url(&self, call: &Call) -> Url {
         let mut url = self.server.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(&call.path);
         }
-        let mut request = self
+        if let Some((name, value)) = call.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        url
+    }
+
+    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
+        let request = self
             .http
-            .request(call.method.clone(), url)
+            .request(call.method.clone(), self.url(call))
             .header(ACCEPT_LANGUAGE, &self.language)
             .headers(call.headers.clone());
-        if let Some(query) = call.query {
-            request = request.query(&[query]);
-        }
         match &call.body {
             Some(body) => request.json(body),
             None => request,

@@ -1,16 +1,11 @@
 //! The control interface `/_sim/…`: requests and decisions, faults, settings, counters, people.
 //!
-//! It has no authentication: it stands on loopback, beside a provider that holds no real person. Only a page of
-//! another site is kept out: by its `Origin`, and, where its own name has been made to lead here (DNS rebinding), by
-//! its `Host`.
-
-use std::net::IpAddr;
+//! It has no authentication: it stands beside a provider that holds no real person. Whom it answers is
+//! [`super::guard`]'s business.
 
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
-use axum::http::uri::Authority;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -35,40 +30,11 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route("/_sim/settings", put(change_settings))
         .route("/_sim/stats", get(stats))
         .route("/_sim/people", get(|| async { Json(people::list()) }))
-        .layer(from_fn(same_origin))
         .with_state(simulator.clone())
 }
 
-/// Refuses what a page of another site makes a browser send.
-pub(super) async fn same_origin(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    if !hosts.chain(authority).all(is_nobodys_name) {
-        let description = "call this by localhost or by its address, not by a name";
-        return refused(StatusCode::MISDIRECTED_REQUEST, "foreign_host", description);
-    }
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let foreign = match (text(header::ORIGIN), text(header::HOST)) {
-        (None, _) => false,
-        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, authority)| authority != host),
-        (Some(_), None) => true,
-    };
-    if foreign {
-        return refused(StatusCode::FORBIDDEN, "foreign_origin", "this page belongs to another site");
-    }
-    next.run(request).await
-}
-
-/// Whether a host with its port is `localhost` or an address: what no DNS server has a say in.
-fn is_nobodys_name(host: &[u8]) -> bool {
-    let Ok(authority) = Authority::try_from(host) else { return false };
-    let host = authority.host();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
-}
-
-fn refused(status: StatusCode, error: &str, description: &str) -> Response {
+/// An answer that says why not.
+pub(super) fn refused(status: StatusCode, error: &str, description: &str) -> Response {
     (status, Json(json!({ "error": error, "error_description": description }))).into_response()
 }
 
@@ -154,7 +120,9 @@ impl Simulator {
     /// What the person with the phone says.
     pub(super) fn decide(&self, id: &str, decision: Decision, approval: Approval) -> Result<(), NotDecided> {
         let now = self.inner.clock.monotonic();
-        self.state().requests.decide(id, decision, approval, now)
+        self.state().requests.decide(id, decision, approval, now)?;
+        self.changed();
+        Ok(())
     }
 }
 

@@ -114,6 +114,30 @@ pub(super) fn list() -> Vec<Listed> {
         .collect()
 }
 
+/// Somebody to sign in as.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedPerson {
+    /// What a client asks for.
+    pub login_hint: String,
+    /// Given and family name.
+    pub name: String,
+    /// In French; absent where the person has no *exercice*.
+    pub profession: Option<&'static str>,
+}
+
+/// The named people, for whoever offers them.
+#[must_use]
+pub fn named_people() -> Vec<NamedPerson> {
+    named::all()
+        .into_iter()
+        .map(|person| NamedPerson {
+            name: person.full_name(),
+            profession: person.practices.first().map(|practice| practice.profession.label),
+            login_hint: person.login_hint,
+        })
+        .collect()
+}
+
 impl Person {
     /// The technical identifier: always the same, and not the national one.
     pub(super) fn sub(&self) -> Uuid {

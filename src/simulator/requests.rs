@@ -50,12 +50,16 @@ enum Fate {
 
 /// One authentication request.
 pub(super) struct Request {
+    /// Drawn in order; no other request ever had it.
+    pub number: u64,
     pub auth_req_id: String,
     pub asked: Asked,
     pub created_at: Timestamp,
     pub polls: u64,
     created: Monotonic,
     fate: Fate,
+    /// When somebody decided.
+    decided: Option<Monotonic>,
     /// When somebody decided, or the tokens were given out.
     settled: Option<Monotonic>,
     last_arrival: Option<Monotonic>,
@@ -73,6 +77,15 @@ pub(super) enum Status {
     Denied,
     Expired,
     Redeemed,
+}
+
+/// What became of a request on the phone, whatever its client made of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Outcome {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
 }
 
 /// What a poll meets.
@@ -124,6 +137,33 @@ impl Request {
         }
     }
 
+    /// How the phone shows it.
+    pub(super) fn outcome(&self, now: Monotonic) -> Outcome {
+        match self.fate {
+            Fate::Approved(_) | Fate::Redeemed => Outcome::Approved,
+            Fate::Denied => Outcome::Denied,
+            Fate::Pending if now >= self.expires() => Outcome::Expired,
+            Fate::Pending => Outcome::Pending,
+        }
+    }
+
+    /// How long it will still wait.
+    pub(super) fn left(&self, now: Monotonic) -> Duration {
+        self.expires().since(now)
+    }
+
+    /// When it was decided, or was no longer waiting for that.
+    pub(super) fn over_at(&self) -> Timestamp {
+        self.created_at + self.decided.unwrap_or_else(|| self.expires()).since(self.created)
+    }
+
+    /// When the phone shows something else without anybody touching it.
+    fn changes_by_itself(&self, now: Monotonic) -> Option<Monotonic> {
+        let decided = self.asked.auto.map(|auto| self.created + Duration::from_millis(auto.after_ms));
+        let next = decided.filter(|at| *at > now).unwrap_or(Monotonic(Duration::MAX)).min(self.expires());
+        (self.outcome(now) == Outcome::Pending).then_some(next)
+    }
+
     /// Takes the decision that is due by itself, if one is.
     fn decide_by_itself(&mut self, now: Monotonic) {
         let Some(auto) = self.asked.auto else { return };
@@ -133,6 +173,7 @@ impl Request {
                 Decision::Approve => Fate::Approved(Approval::default()),
                 Decision::Deny => Fate::Denied,
             };
+            self.decided = Some(at);
             self.settled = Some(at);
         }
     }
@@ -167,12 +208,14 @@ impl Requests {
         self.next += 1;
         self.numbers.insert(id.clone(), number);
         let request = Request {
+            number,
             auth_req_id: id,
             asked,
             created_at,
             polls: 0,
             created: now,
             fate: Fate::Pending,
+            decided: None,
             settled: None,
             last_arrival: None,
             in_flight: 0,
@@ -191,6 +234,11 @@ impl Requests {
         self.by_number.values()
     }
 
+    /// When a request next changes by itself on the phone.
+    pub(super) fn next_change(&self, now: Monotonic) -> Option<Monotonic> {
+        self.by_number.values().filter_map(|request| request.changes_by_itself(now)).min()
+    }
+
     /// Takes a decision.
     pub(super) fn decide(
         &mut self,
@@ -207,6 +255,7 @@ impl Requests {
             Decision::Approve => Fate::Approved(approval),
             Decision::Deny => Fate::Denied,
         };
+        request.decided = Some(now);
         request.settled = Some(now);
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::personality::Personality;
-use super::{Simulator, SimulatorError, SimulatorSettings};
+use super::{Front, Simulator, SimulatorError, SimulatorSettings};
 use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
@@ -36,6 +36,8 @@ pub struct ServerSettings {
     pub certs: PathBuf,
     /// The client that it knows.
     pub client_id: String,
+    /// See [`SimulatorSettings::client_name`].
+    pub client_name: String,
     /// That client's secret.
     pub client_secret: Secret,
     /// See [`SimulatorSettings::interval`].
@@ -44,6 +46,8 @@ pub struct ServerSettings {
     pub expires_in: Duration,
     /// See [`SimulatorSettings::personality`].
     pub personality: Personality,
+    /// What stands on the control interface's sockets.
+    pub front: Front,
 }
 
 /// Life of access and ID tokens at PSC.
@@ -75,10 +79,12 @@ pub struct Server {
     provider: TcpListener,
     control: TcpListener,
     control_address: SocketAddr,
+    also: Option<TcpListener>,
+    front: Front,
 }
 
 impl Server {
-    /// Takes both sockets and makes the provider. Its issuer is `https://localhost:<port>` and the path of the
+    /// Takes the sockets and makes the provider. Its issuer is `https://localhost:<port>` and the path of the
     /// personality.
     pub async fn bind(
         settings: ServerSettings,
@@ -88,11 +94,16 @@ impl Server {
         crate::net::install_provider();
         let (provider, address) = bind(settings.bind).await?;
         let (control, control_address) = bind(settings.control).await?;
+        let also = match settings.front.also_on {
+            Some(address) => Some(bind(address).await?.0),
+            None => None,
+        };
         let now = clock.now();
         let simulator = Simulator::new(
             SimulatorSettings {
                 issuer: format!("https://localhost:{}{}", address.port(), settings.personality.issuer_path()),
                 client_id: settings.client_id,
+                client_name: settings.client_name,
                 client_secret: settings.client_secret,
                 interval: settings.interval,
                 expires_in: settings.expires_in,
@@ -114,7 +125,7 @@ impl Server {
             },
             now,
         )?;
-        Ok(Self { simulator, tls, provider, control, control_address })
+        Ok(Self { simulator, tls, provider, control, control_address, also, front: settings.front })
     }
 
     /// The provider itself.
@@ -132,21 +143,22 @@ impl Server {
         format!("http://{}", self.control_address)
     }
 
-    /// Answers on both sockets until `shutdown`.
+    /// Answers on its sockets until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        let Self { simulator, tls, provider, control, also, front, .. } = self;
         let limits = Limits { drain_timeout: DRAIN, ..Limits::default() };
-        let (provider_router, control_router) =
-            (self.simulator.provider_router(), self.simulator.control_router());
+        let control_router = simulator.control_router(front);
+        let serve_also = async {
+            if let Some(also) = also {
+                serve(also, None, control_router.clone(), limits.clone(), shutdown.clone()).await;
+            }
+        };
+        let provider_router = simulator.provider_router();
         tokio::join!(
-            serve(
-                self.provider,
-                Some(Arc::clone(&self.tls)),
-                provider_router,
-                limits.clone(),
-                shutdown.clone()
-            ),
-            serve(self.control, None, control_router, limits, shutdown.clone()),
-            reload(&self.tls, &*self.simulator.inner.clock, &shutdown),
+            serve(provider, Some(Arc::clone(&tls)), provider_router, limits.clone(), shutdown.clone()),
+            serve(control, None, control_router.clone(), limits.clone(), shutdown.clone()),
+            serve_also,
+            reload(&tls, &*simulator.inner.clock, &shutdown),
         );
     }
 }

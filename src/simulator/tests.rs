@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 use url::form_urlencoded;
 
 use super::personality::Personality;
-use super::{Simulator, SimulatorSettings};
+use super::{Front, Simulator, SimulatorSettings};
 use crate::crypto::pki::DevCa;
 use crate::crypto::random::SystemRandom;
 use crate::domain::clock::{Clock, Monotonic};
@@ -130,6 +130,7 @@ impl Lab {
         let settings = SimulatorSettings {
             issuer: ISSUER.to_owned(),
             client_id: "relais-demo".to_owned(),
+            client_name: "Relais Demo".to_owned(),
             client_secret: Secret::new("relais-demo-secret"),
             interval: Duration::from_secs(5),
             expires_in: Duration::from_secs(120),
@@ -139,7 +140,7 @@ impl Lab {
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("simulator");
         Self {
             provider: simulator.provider_router(),
-            control: simulator.control_router(),
+            control: simulator.control_router(Front::default()),
             certificate: Some(certificate("relais-demo")),
             simulator,
             clock,

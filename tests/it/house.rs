@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("provider", &["domain", "crypto", "engine::ports", "net", "telemetry"]),
     ("http", &["domain", "crypto", "engine", "net", "telemetry"]),
     ("client", &["domain", "telemetry"]),
+    ("practice", &["domain", "client", "telemetry"]),
     ("simulator", &["domain", "crypto", "net", "telemetry"]),
     ("config", &["domain", "crypto", "telemetry"]),
     (
@@ -40,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["domain", "app", "client", "simulator", "config", "crypto", "telemetry"]),
+    ("cli", &["domain", "app", "client", "practice", "simulator", "config", "crypto", "telemetry"]),
     ("telemetry", &["domain"]),
     ("lib", &[]),
     ("main", &["cli"]),
@@ -48,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Libraries that belong to some folders only: the word does not occur in any other.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("axum", &["net", "http", "simulator", "app"]),
+    ("axum", &["net", "http", "practice", "simulator", "app"]),
     ("clap", &["cli"]),
     ("hyper", &["net", "simulator"]),
     ("hyper_util", &["net", "simulator"]),

@@ -15,18 +15,27 @@ use crate::domain::random::uuid_v4;
 use crate::domain::secret::Secret;
 use crate::domain::texts::Language;
 
+/// The application that the demo's thick clients are to Relais, and its secret: published, in the demo only.
+pub(super) const APPLICATION: &str = "demo";
+pub(super) const SECRET: &str = "demo";
+
 /// The test person that the demo signs in unless told otherwise.
 const PERSON: &str = "899700000001";
 
 fn client(server: &Url, clock: &Arc<dyn Clock>, language: Language) -> Result<Client, SettingsError> {
     let settings = ClientSettings {
         server: server.clone(),
-        application: "demo".to_owned(),
-        credential: Credential::Secret(Secret::new("demo")),
+        application: APPLICATION.to_owned(),
+        credential: Credential::Secret(Secret::new(SECRET)),
         ca_pem: None,
         language,
     };
     Client::new(settings, clock.clone())
+}
+
+/// The language of whoever started the demo.
+pub(super) fn language() -> Language {
+    Language::from_locale(std::env::var("LANG").ok().as_deref())
 }
 
 /// Signs the test person in and prints `GET /v1/session`.
@@ -53,7 +62,7 @@ pub(super) async fn one_login(server: &Url, clock: &Arc<dyn Clock>) -> End {
 
 /// Signs somebody in each time a line is entered, until the terminal's end of input.
 pub(super) async fn logins_when_asked(server: &Url, clock: &Arc<dyn Clock>) {
-    let language = Language::from_locale(std::env::var("LANG").ok().as_deref());
+    let language = language();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     loop {
         say(match language {

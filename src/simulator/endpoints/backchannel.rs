@@ -127,5 +127,6 @@ fn ring(simulator: &Simulator, asked: Asked) -> Reply {
     }
     state.stats.ring(&login_hint);
     drop(state);
+    simulator.changed();
     Reply::ok(&Acknowledgement { auth_req_id: &id, expires_in, interval })
 }

@@ -21,6 +21,7 @@ use crate::net::outbound::{
     AddressPolicy, Identity, Outbound, OutboundError, OutboundRequest, OutboundResponse, OutboundSettings,
     UnknownCause,
 };
+use crate::simulator::Front;
 use crate::simulator::personality::Personality;
 use crate::simulator::server::{Server, ServerError, ServerSettings};
 
@@ -65,10 +66,12 @@ fn settings(ca: &DevCa, folder: &std::path::Path, bind: SocketAddr) -> ServerSet
         control: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         certs: folder.to_owned(),
         client_id: "relais-demo".to_owned(),
+        client_name: "Relais Demo".to_owned(),
         client_secret: Secret::new("relais-demo-secret"),
         interval: Duration::from_secs(5),
         expires_in: Duration::from_secs(120),
         personality: Personality::Psc,
+        front: Front::default(),
     }
 }
 

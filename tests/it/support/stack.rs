@@ -14,6 +14,7 @@ use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
+use relais::simulator::Front;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
 use serde_json::{Value, json};
@@ -266,10 +267,12 @@ impl Builder {
             control: local(),
             certs: folder.join("certs"),
             client_id: "relais-demo".to_owned(),
+            client_name: "Relais Demo".to_owned(),
             client_secret: Secret::new("relais-demo-secret"),
             interval: self.interval,
             expires_in: self.expires_in,
             personality: Personality::Psc,
+            front: Front::default(),
         };
         Server::bind(settings, time.clone(), Arc::new(SystemRandom)).await.expect("a simulated provider")
     }
