@@ -8,6 +8,7 @@
 //! - [`engine`]: the use cases, and the ports they need.
 //! - [`store`], [`provider`], [`http`]: adapters; they never know each other.
 //! - [`client`]: a typed thick client of the client API.
+//! - [`bench`]: load on a running server.
 //! - [`simulator`]: the simulated provider, with wire types of its own.
 //! - [`config`]: configuration into domain values and plain settings.
 //! - [`app`]: puts everything together.
@@ -15,6 +16,7 @@
 //! - [`telemetry`]: logs and metrics.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("provider", &["domain", "crypto", "engine::ports", "net", "telemetry"]),
     ("http", &["domain", "crypto", "engine", "net", "telemetry"]),
     ("client", &["domain", "telemetry"]),
+    ("bench", &["domain", "client"]),
     ("simulator", &["domain", "crypto", "net", "telemetry"]),
     ("config", &["domain", "crypto", "telemetry"]),
     (
@@ -38,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["domain", "app", "client", "simulator", "config", "crypto", "telemetry"]),
+    ("cli", &["domain", "app", "bench", "client", "simulator", "config", "crypto", "telemetry"]),
     ("telemetry", &["domain"]),
     ("lib", &[]),
     ("main", &["cli"]),
@@ -48,8 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["net", "http", "simulator", "app"]),
     ("clap", &["cli"]),
-    ("hyper", &["net", "simulator"]),
-    ("hyper_util", &["net", "simulator"]),
+    ("hyper", &["net", "simulator", "bench"]),
+    ("hyper_util", &["net", "simulator", "bench"]),
     ("reqwest", &["net", "provider", "client"]),
     ("sqlx", &["store"]),
 ];
