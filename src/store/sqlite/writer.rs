@@ -70,10 +70,7 @@ struct Queued<T> {
 impl<T: Send + 'static> Job for Queued<T> {
     async fn run(&mut self, db: &mut Db) -> Result<(), Class> {
         // A panic in one piece of work must not end the writer, and with it all writes.
-        let outcome = AssertUnwindSafe((self.work)(db))
-            .catch_unwind()
-            .await
-            .unwrap_or(Err(Fault::NotAllowed("a piece of work panicked")));
+        let outcome = AssertUnwindSafe((self.work)(db)).catch_unwind().await.unwrap_or(Err(Fault::Panicked));
         let verdict = outcome.as_ref().map(|_| ()).map_err(Fault::class);
         self.outcome = Some(outcome);
         verdict
