@@ -38,7 +38,8 @@ pub(super) struct Started {
 /// The login object.
 #[derive(Deserialize)]
 pub(super) struct Login {
-    login_id: String,
+    #[serde(rename = "login_id")]
+    id: String,
     pub status: String,
     version: u64,
     /// When the present state ends by itself.
@@ -87,7 +88,7 @@ impl Api {
         let answer = send(connection, request, body.to_string().into(), Duration::ZERO).await?;
         let Token { login_token } = answer.json()?;
         let login: Login = answer.json()?;
-        let path = format!("/v1/logins/{}", login.login_id);
+        let path = format!("/v1/logins/{}", login.id);
         Ok(Started { path, bearer: bearer(&Secret::new(login_token)), login })
     }
 }

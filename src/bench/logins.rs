@@ -52,7 +52,7 @@ type Failed = (&'static str, CallError);
 
 pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, BenchError> {
     let mut errors = Errors::default();
-    site.warm_up(&mut errors).await;
+    site.warm_up(settings.count, &mut errors).await;
     site.prepare(settings.interval, Some(settings.approve_after)).await?;
     let before = site.stats().await?;
     let watch = site.watch();

@@ -27,7 +27,7 @@ struct Results {
 
 pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, BenchError> {
     let mut errors = Errors::default();
-    site.warm_up(&mut errors).await;
+    site.warm_up(settings.count, &mut errors).await;
     site.prepare(settings.interval, None).await?;
     let watch = site.watch();
     let (started, start) = start(site, settings, &mut errors).await;

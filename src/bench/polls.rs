@@ -11,7 +11,7 @@ use crate::domain::profile::ProfileName;
 /// How the provider was polled.
 #[derive(Serialize)]
 pub(super) struct Polls {
-    pub polls: u64,
+    pub count: u64,
     /// Sooner than the interval after the one before.
     pub early: u64,
     /// While another one for the same login was under way.
@@ -33,7 +33,7 @@ pub(super) struct Lateness {
 impl Polls {
     pub(super) fn of(stats: &Stats) -> Self {
         Self {
-            polls: stats.polls(),
+            count: stats.polls(),
             early: stats.early_polls,
             overlapping: stats.overlapping_polls,
             lateness: lateness(&stats.poll_delays, margin()),

@@ -167,8 +167,8 @@ impl Site {
         Watch::begin(&self.clients.clock, self.server_pid)
     }
 
-    /// Starts and cancels logins until everything is as it is under way.
-    pub(super) async fn warm_up(&self, errors: &mut Errors) {
+    /// Starts and cancels logins, `count` at most, until everything is as it is under way.
+    pub(super) async fn warm_up(&self, count: usize, errors: &mut Errors) {
         // Persons whom the measuring does not ask for.
         let first = usize::try_from(LAST_PERSON - FIRST_PERSON).unwrap_or(0);
         let clients = Arc::clone(&self.clients);
@@ -179,7 +179,7 @@ impl Site {
                 started.cancel(&mut connection).await
             }
         };
-        for outcome in arrivals(&self.clients.clock, Pace::AtOnce(ENDING), WARM_UP, visit).await {
+        for outcome in arrivals(&self.clients.clock, Pace::AtOnce(ENDING), WARM_UP.min(count), visit).await {
             errors.of("warm-up", outcome);
         }
     }

@@ -45,7 +45,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     let connections = settings.count.div_ceil(settings.streams);
     site.check_descriptors(connections)?;
     let mut errors = Errors::default();
-    site.warm_up(&mut errors).await;
+    site.warm_up(settings.count, &mut errors).await;
     site.prepare(settings.interval, None).await?;
     let before = site.stats().await?;
     let watch = site.watch();

@@ -124,8 +124,8 @@ async fn r_i_05_connections_that_have_died_unseen_cost_no_call() {
         }
         drop(lent);
         assert_eq!(pool.size(), 4);
-        let killed = sqlx::raw_sql(kill).execute(&mut killer).await.expect("allowed").rows_affected();
-        assert_eq!(killed, 4);
+        let dead = sqlx::raw_sql(kill).execute(&mut killer).await.expect("allowed").rows_affected();
+        assert_eq!(dead, 4);
         let work: Work<()> =
             Box::new(|db| Box::pin(async move { db.execute("SELECT 1", &[]).await.map(|_| ()) }));
         let outcome = if writes { backend.write(work).await } else { backend.read(work).await };
