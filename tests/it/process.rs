@@ -1,5 +1,6 @@
 //! Relais from outside, as its users have it: the built binary, real HTTP, real TLS, processes of their own.
 
+mod bind;
 mod certificates;
 mod crashes;
 mod demo;
@@ -7,6 +8,7 @@ mod login_verb;
 mod nodes;
 mod operations;
 mod ports;
+mod practice;
 mod random_kills;
 mod running;
 mod sign_in;

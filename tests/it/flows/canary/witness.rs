@@ -15,7 +15,7 @@ use relais::domain::secret::Secret;
 use relais::net::listener::{Limits, serve};
 use relais::net::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings};
 use relais::simulator::personality::Personality;
-use relais::simulator::{Simulator, SimulatorSettings};
+use relais::simulator::{Front, Simulator, SimulatorSettings};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -102,6 +102,7 @@ impl Witness {
         let settings = SimulatorSettings {
             issuer: issuer.clone(),
             client_id: "relais-demo".to_owned(),
+            client_name: "Relais Demo".to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             interval: Duration::from_secs(1),
             expires_in: Duration::from_secs(120),
@@ -126,7 +127,7 @@ impl Witness {
         let stop = CancellationToken::new();
         let limits = Limits { drain_timeout: Duration::from_secs(1), ..Limits::default() };
         tokio::spawn(serve(provider, Some(tls), router, limits.clone(), stop.clone()));
-        tokio::spawn(serve(control, None, simulator.control_router(), limits, stop.clone()));
+        tokio::spawn(serve(control, None, simulator.control_router(Front::default()), limits, stop.clone()));
         let phone = Caller::new(format!("http://{address}"));
         Self { issuer, phone, heard, _stop: stop.drop_guard() }
     }
