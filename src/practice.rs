@@ -207,8 +207,8 @@ impl Practice {
             match client.session(handle, false).await {
                 Ok(session) => desk.session_is(session.view),
                 Err(error) => {
-                    if let Some(reason) = session_is_over(&error) {
-                        return desk.enter(Scene::SessionOver(reason));
+                    if let Some(scene) = session_is_over(&error) {
+                        return desk.enter(scene);
                     }
                 }
             }
@@ -230,7 +230,7 @@ impl Practice {
         match self.client(language, desk).choose_exercice(&handle, exercice_id).await {
             Ok(session) => desk.session_is(session.view),
             Err(error) => match session_is_over(&error) {
-                Some(reason) => desk.enter(Scene::SessionOver(reason)),
+                Some(scene) => desk.enter(scene),
                 None => desk.notice(error),
             },
         }
@@ -261,9 +261,9 @@ fn refused(error: ClientError) -> Scene {
     }
 }
 
-/// Whether an answer means that there is no session any more, and why.
-fn session_is_over(error: &ClientError) -> Option<Option<SessionEndReason>> {
+/// What is shown where an answer means that there is no session any more.
+fn session_is_over(error: &ClientError) -> Option<Scene> {
     let ClientError::Problem(problem) = error else { return None };
     let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
-    over.then(|| problem.reason.as_deref().and_then(SessionEndReason::parse))
+    over.then(|| Scene::SessionOver(problem.reason.as_deref().and_then(SessionEndReason::parse)))
 }

@@ -9,6 +9,7 @@ mod flows;
 mod house;
 mod http;
 mod model;
+mod practice;
 mod process;
 mod provider;
 mod store;

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod database;
+pub mod desk;
 pub mod http;
 pub mod log;
 pub mod openapi;

@@ -10,11 +10,10 @@ pub(super) fn of(mut document: Value) -> Value {
     members.insert("openapi".to_owned(), "3.0.3".into());
     if let Some(info) = members.get_mut("info").and_then(Value::as_object_mut) {
         info.remove("summary");
-        if let Some(license) = info.get_mut("license").and_then(Value::as_object_mut) {
-            if let Some(Value::String(identifier)) = license.remove("identifier") {
-                license
-                    .insert("url".to_owned(), format!("https://spdx.org/licenses/{identifier}.html").into());
-            }
+        if let Some(license) = info.get_mut("license").and_then(Value::as_object_mut)
+            && let Some(Value::String(identifier)) = license.remove("identifier")
+        {
+            license.insert("url".to_owned(), format!("https://spdx.org/licenses/{identifier}.html").into());
         }
     }
     without_client_certificates(members);

@@ -111,8 +111,12 @@ impl View {
         drop(state);
         over.sort_by_key(|request| (std::cmp::Reverse(request.at), std::cmp::Reverse(request.number)));
         over.truncate(LONGEST_HISTORY);
-        waiting.iter().for_each(|request| request.number.hash(&mut hasher));
-        over.iter().for_each(|request| (request.number, request.outcome).hash(&mut hasher));
+        for request in &waiting {
+            request.number.hash(&mut hasher);
+        }
+        for request in &over {
+            (request.number, request.outcome).hash(&mut hasher);
+        }
         Self { waiting, over, revision: format!("{:016x}", hasher.finish()), next_change }
     }
 

@@ -12,12 +12,12 @@ use super::running::{Running, eventually, relais};
 use crate::support::http::Caller;
 
 /// Folders in which a well-behaved program leaves nothing.
-struct Quarters {
+pub struct Quarters {
     folder: TempDir,
 }
 
 impl Quarters {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         for name in ["tmp", "home", "cwd"] {
             std::fs::create_dir(folder.path().join(name)).expect("a folder");
@@ -25,11 +25,11 @@ impl Quarters {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn demo(&self, port: u16) -> Command {
+    pub fn demo(&self, port: u16) -> Command {
         let mut command = relais(&self.path("cwd"));
         command.env("TMPDIR", self.path("tmp")).env("HOME", self.path("home"));
         command.args(["demo", "--port-base", &port.to_string()]);
@@ -37,7 +37,7 @@ impl Quarters {
     }
 
     /// Every file and folder that is there, the three folders themselves left out.
-    fn left(&self) -> Vec<PathBuf> {
+    pub fn left(&self) -> Vec<PathBuf> {
         let inside = |name: &str| {
             let entries = std::fs::read_dir(self.path(name)).expect("the folder");
             entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()

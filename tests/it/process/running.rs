@@ -115,6 +115,11 @@ impl Running {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until stderr has this text; all of it so far.
+    pub async fn stderr_with(&self, text: &str) -> String {
+        eventually(text, async || Some(self.stderr()).filter(|words| words.contains(text))).await
+    }
+
     /// The lines of the log, which are JSON; what is none is left out.
     pub fn log(&self) -> Vec<Value> {
         self.stderr().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -81,6 +81,11 @@ impl Caller {
         Self { client, base: base.into(), headers: HeaderMap::new() }
     }
 
+    /// Where it calls.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The same caller with a header on every call.
     pub fn header(&self, name: &'static str, value: &str) -> Self {
         let mut other = self.clone();
