@@ -83,9 +83,9 @@ pub struct Settings {
     pub scenario: Scenario,
     /// How many logins, pending logins or waiters.
     pub count: usize,
-    /// Arrivals a second; `None`: as fast as `at_once` clients go.
+    /// Logins started, or waiters' logins approved, a second; `None`: as fast as it goes.
     pub rate: Option<f64>,
-    /// Clients at once, where there is no rate.
+    /// Clients at once that start logins, where there is no timetable.
     pub at_once: usize,
     /// What the provider asks to wait between two polls, in seconds.
     pub interval: u64,

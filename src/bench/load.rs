@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Settings;
 use crate::domain::clock::{Clock, Monotonic};
 
 /// When clients come.
@@ -16,12 +15,6 @@ pub(super) enum Pace {
     Rate(f64),
     /// So many at once, each after its predecessor.
     AtOnce(usize),
-}
-
-impl Pace {
-    pub(super) fn of(settings: &Settings) -> Self {
-        settings.rate.map_or(Self::AtOnce(settings.at_once), Self::Rate)
-    }
 }
 
 /// Lets clients number 0 to `count` come. Each is told its number and when it was to come: from then on its times

@@ -61,7 +61,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
         let clients = Arc::clone(&clients);
         async move { log_in(&clients, window, number, due).await }
     };
-    let pace = Pace::of(settings);
+    let pace = settings.rate.map_or(Pace::AtOnce(settings.at_once), Pace::Rate);
     let outcomes = arrivals(&site.clients.clock, pace, settings.count, visit).await;
     let watched = watch.end().await;
     let polls = Polls::of(&site.stats().await?.since(&before));

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::api::Started;
 use super::load::{Pace, arrivals};
 use super::polls::{Polls, margin};
 use super::report::{Errors, Load, Report};
-use super::samples::{Samples, Summary};
 use super::site::Site;
-use super::{BenchError, Settings, api, connection};
+use super::{BenchError, Settings};
 
 #[derive(Serialize)]
 struct Results {
     pending: usize,
-    /// From the timetable to the answer.
-    start: Option<Summary>,
     /// Resident memory of Relais that came with them.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_bytes_per_pending: Option<u64>,
@@ -30,7 +28,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     site.warm_up(settings.count, &mut errors).await;
     site.prepare(settings.interval, None).await?;
     let watch = site.watch();
-    let (started, start) = start(site, settings, &mut errors).await;
+    let started = start(site, settings, &mut errors).await;
     let starting = watch.end().await;
 
     let before = site.stats().await?;
@@ -46,7 +44,6 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
         .map(|(before, after)| bytes_each(before.resident_kib_before, after.resident_kib_after, pending));
     let results = Results {
         pending,
-        start,
         server_bytes_per_pending: cost,
         polls_expected: owed(pending, settings.duration, Duration::from_secs(settings.interval) + margin()),
         polls,
@@ -54,8 +51,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     site.cancel(started, &mut errors).await;
     let load = Load {
         count: settings.count,
-        rate_per_second: settings.rate,
-        at_once: settings.rate.is_none().then_some(settings.at_once),
+        at_once: Some(settings.at_once),
         interval_seconds: Some(settings.interval),
         ..Load::default()
     };
@@ -64,29 +60,19 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
         .phase("waiting", waiting))
 }
 
-/// Starts them, each over a connection that is closed again.
-pub(super) async fn start(
-    site: &Site,
-    settings: &Settings,
-    errors: &mut Errors,
-) -> (Vec<api::Started>, Option<Summary>) {
+/// Starts them, each over a connection that is closed again, as fast as some clients go: it is no part of what is
+/// measured.
+pub(super) async fn start(site: &Site, settings: &Settings, errors: &mut Errors) -> Vec<Started> {
     let clients = Arc::clone(&site.clients);
-    let visit = move |number, due| {
+    let visit = move |number, _| {
         let clients = Arc::clone(&clients);
-        async move {
-            let (_, started) = clients.start(number).await?;
-            Ok::<_, connection::CallError>((started, clients.clock.monotonic().since(due)))
-        }
+        async move { clients.start(number).await.map(|(_, started)| started) }
     };
-    let mut lengths = Samples::default();
-    let mut all = Vec::with_capacity(settings.count);
-    for outcome in arrivals(&site.clients.clock, Pace::of(settings), settings.count, visit).await {
-        if let Some((started, length)) = errors.of("start", outcome) {
-            lengths.add(length);
-            all.push(started);
-        }
-    }
-    (all, lengths.summary())
+    arrivals(&site.clients.clock, Pace::AtOnce(settings.at_once), settings.count, visit)
+        .await
+        .into_iter()
+        .filter_map(|outcome| errors.of("start", outcome))
+        .collect()
 }
 
 /// How much more memory each of `count` took.

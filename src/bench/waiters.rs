@@ -49,7 +49,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     site.prepare(settings.interval, None).await?;
     let before = site.stats().await?;
     let watch = site.watch();
-    let (started, _) = start(site, settings, &mut errors).await;
+    let started = start(site, settings, &mut errors).await;
     let starting = watch.end().await;
 
     let watch = site.watch();
@@ -77,7 +77,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     let load = Load {
         count: settings.count,
         rate_per_second: settings.rate,
-        at_once: settings.rate.is_none().then_some(settings.at_once),
+        at_once: Some(settings.at_once),
         interval_seconds: Some(settings.interval),
         connections: format!(
             "{}, {} waiters on each connection",

@@ -52,11 +52,12 @@ pub(super) struct Arguments {
     /// How many logins, pending logins or waiters
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     count: u32,
-    /// Logins started a second, whatever the answers do (without it: as fast as --at-once clients go)
+    /// logins: started a second, whatever the answers do (without it: as fast as --at-once clients go);
+    /// waiters: approved a second
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// Clients at once, where there is no --rate
-    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    /// Clients at once, where there is no timetable: logins without --rate, and the starts of pending and waiters
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     at_once: u32,
     /// Seconds between two polls of one login
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]

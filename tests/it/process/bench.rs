@@ -50,10 +50,6 @@ async fn complete_logins_are_measured_and_a_failed_one_is_told() {
 
     // After the first start, four to warm up, and the first that counts.
     site.fault(json!({ "endpoint": "backchannel", "after": 6, "count": 1, "status": 503 })).await;
-    let (code, report, _) =
-        bench(&site, &node, &site.control(), &[&arguments[..], &["--at-once", "1"]].concat()).await;
-    assert_eq!(code, 2, "--rate and --at-once are one too many");
-    assert_eq!(report, Value::Null);
     let in_turn: Vec<_> = arguments
         .iter()
         .map(|word| match *word {
