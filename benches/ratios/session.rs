@@ -90,11 +90,13 @@ async fn simulator(folder: &Path, clock: &Arc<dyn Clock>) -> Server {
         bind: anywhere,
         control: anywhere,
         certs,
+        client_name: "Relais Demo".to_owned(),
         client_id: "relais-demo".to_owned(),
         client_secret: Secret::new("relais-demo-secret"),
         interval: Duration::from_secs(1),
         expires_in: Duration::from_secs(120),
         personality: Personality::Psc,
+        front: relais::simulator::Front::default(),
     };
     Server::bind(settings, clock.clone(), Arc::new(SystemRandom)).await.expect("a simulated provider")
 }
