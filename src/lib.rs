@@ -9,7 +9,7 @@
 //! - [`store`], [`provider`], [`http`]: adapters; they never know each other.
 //! - [`client`]: a typed thick client of the client API.
 //! - [`practice`]: plays a practice's software in the demo.
-//! - [`bench`]: load on a running server.
+//! - [`mod@bench`]: load on a running server.
 //! - [`simulator`]: the simulated provider, with wire types of its own.
 //! - [`config`]: configuration into domain values and plain settings.
 //! - [`app`]: puts everything together.
