@@ -1,7 +1,8 @@
 //! A clock that is driven by hand.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use relais::domain::clock::{Clock, Monotonic};
@@ -12,6 +13,21 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct ManualClock {
     now: Arc<watch::Sender<(Timestamp, Monotonic)>>,
+    sleepers: Arc<Mutex<BTreeMap<Monotonic, usize>>>,
+}
+
+/// Somebody who sleeps; no longer once this is dropped.
+struct Sleeper {
+    until: Monotonic,
+    among: Arc<Mutex<BTreeMap<Monotonic, usize>>>,
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        if let Some(count) = self.among.lock().expect("lock").get_mut(&self.until) {
+            *count -= 1;
+        }
+    }
 }
 
 impl ManualClock {
@@ -29,7 +45,8 @@ impl ManualClock {
 
     /// Starts at `wall`.
     pub fn at(wall: Timestamp) -> Self {
-        Self { now: Arc::new(watch::Sender::new((wall, Monotonic::default()))) }
+        let now = Arc::new(watch::Sender::new((wall, Monotonic::default())));
+        Self { now, sleepers: Arc::default() }
     }
 
     /// Moves time on at once.
@@ -38,6 +55,21 @@ impl ManualClock {
             *wall = *wall + length;
             *monotonic = *monotonic + length;
         });
+    }
+
+    /// Moves time on by `length` once somebody sleeps for just so long, and not before: who was still at work would
+    /// begin to sleep afterwards, and wake too late.
+    #[expect(clippy::disallowed_methods, reason = "real sockets need real time to answer")]
+    pub async fn wake_after(&self, length: Duration) {
+        let until = self.monotonic() + length;
+        let sleeps = || self.sleepers.lock().expect("lock").get(&until).is_some_and(|count| *count > 0);
+        for _ in 0..2000 {
+            if sleeps() {
+                return self.advance(length);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody sleeps for {length:?}");
     }
 
     /// Moves time on in steps, and lets what falls due happen between them (real time: a few milliseconds a step).
@@ -69,7 +101,10 @@ impl Clock for ManualClock {
 
     fn sleep_until(&self, at: Monotonic) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut now = self.now.subscribe();
+        *self.sleepers.lock().expect("lock").entry(at).or_default() += 1;
+        let sleeper = Sleeper { until: at, among: Arc::clone(&self.sleepers) };
         Box::pin(async move {
+            let _sleeper = sleeper;
             // The sender lives as long as any clone of the clock; without one nobody can wait any more.
             let _ = now.wait_for(|(_, monotonic)| *monotonic >= at).await;
         })
