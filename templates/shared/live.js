@@ -107,7 +107,8 @@ async function follow() {
     try {
       const address = new URL(location.href);
       address.searchParams.set("lang", document.documentElement.lang);
-      address.searchParams.set("seen", main.dataset.revision);
+      // After a failure it asks for whatever there is, to know at once that somebody answers again.
+      address.searchParams.set("seen", lost.hidden ? main.dataset.revision : "");
       const answer = await fetch(address, { cache: "no-store", signal: stop.signal });
       if (answer.status === 410) return location.reload();
       if (answer.status === 200) await show(await answer.text());
@@ -136,7 +137,8 @@ main.addEventListener("submit", async (event) => {
   button?.setAttribute("aria-disabled", "true");
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)), cache: "no-store" });
-    if (answer.status === 410) return location.reload();
+    // A desk that has been forgotten: it leads to a new one.
+    if (answer.redirected && new URL(answer.url).pathname !== location.pathname) return location.assign(answer.url);
     await show(await answer.text());
   } catch {
     lost.hidden = false;
