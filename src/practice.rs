@@ -207,8 +207,8 @@ impl Practice {
             match client.session(handle, false).await {
                 Ok(session) => desk.session_is(session.view),
                 Err(error) => {
-                    if let Some(reason) = session_is_over(&error) {
-                        return desk.enter(Scene::SessionOver(reason));
+                    if let Some(over) = session_over(&error) {
+                        return desk.enter(over);
                     }
                 }
             }
@@ -229,8 +229,8 @@ impl Practice {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).choose_exercice(&handle, exercice_id).await {
             Ok(session) => desk.session_is(session.view),
-            Err(error) => match session_is_over(&error) {
-                Some(reason) => desk.enter(Scene::SessionOver(reason)),
+            Err(error) => match session_over(&error) {
+                Some(over) => desk.enter(over),
                 None => desk.notice(error),
             },
         }
@@ -261,9 +261,10 @@ fn refused(error: ClientError) -> Scene {
     }
 }
 
-/// Whether an answer means that there is no session any more, and why.
-fn session_is_over(error: &ClientError) -> Option<Option<SessionEndReason>> {
+/// The scene of a session that an answer shows to be over.
+fn session_over(error: &ClientError) -> Option<Scene> {
     let ClientError::Problem(problem) = error else { return None };
     let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
-    over.then(|| problem.reason.as_deref().and_then(SessionEndReason::parse))
+    let reason = problem.reason.as_deref().and_then(SessionEndReason::parse);
+    over.then_some(Scene::SessionOver(reason))
 }

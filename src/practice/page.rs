@@ -261,7 +261,7 @@ fn session<'a>(signed_in: &'a SignedIn, words: &Words) -> Session<'a> {
     let session = &signed_in.session;
     let subject = &session.subject;
     let chosen = session.exercice.as_deref();
-    let profession = subject.exercices.first().map(|exercice| label(exercice));
+    let profession = subject.exercices.first().map(label);
     Session {
         name: subject.name.as_deref().unwrap_or(&subject.sub),
         identifier: subject.national_id.as_deref().unwrap_or(&subject.sub),
@@ -297,7 +297,7 @@ fn joined(parts: [Option<&str>; 2]) -> String {
 fn call_shown<'a>(call: &'a Call, words: &Words) -> CallShown<'a> {
     let took = call.end.as_ref().map(|end| match end.took.as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
-        millis => format!("{:.1} s", millis as f64 / 1000.0),
+        millis => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
     });
     let (class, status, answer) = match call.end.as_ref().map(|end| &end.fate) {
         None => ("open", words.waits.to_owned(), None),

@@ -92,7 +92,6 @@ impl View {
     pub(super) fn of(simulator: &Simulator) -> Self {
         let now = simulator.inner.clock.monotonic();
         let mut state = simulator.state();
-        let mut hasher = DefaultHasher::new();
         let (mut waiting, mut over) = (Vec::new(), Vec::new());
         for request in state.requests.list(now) {
             match request.outcome(now) {
@@ -111,8 +110,11 @@ impl View {
         drop(state);
         over.sort_by_key(|request| (std::cmp::Reverse(request.at), std::cmp::Reverse(request.number)));
         over.truncate(LONGEST_HISTORY);
-        waiting.iter().for_each(|request| request.number.hash(&mut hasher));
-        over.iter().for_each(|request| (request.number, request.outcome).hash(&mut hasher));
+        let mut hasher = DefaultHasher::new();
+        let shown = waiting.iter().map(|request| (request.number, Outcome::Pending));
+        for request in shown.chain(over.iter().map(|request| (request.number, request.outcome))) {
+            request.hash(&mut hasher);
+        }
         Self { waiting, over, revision: format!("{:016x}", hasher.finish()), next_change }
     }
 
