@@ -11,16 +11,18 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{AtStart, Config};
 use crate::engine::Engine;
 use crate::net::tls::ServerTls;
 use crate::provider::Clients;
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
 pub mod schema;
 mod start;
 
+pub use crate::http::openapi::{document as openapi_document, document_3_0 as openapi_document_3_0};
 pub use start::{StartError, StartOptions};
 
 /// How long work under way may take at the end (real time).
@@ -35,6 +37,7 @@ pub struct App {
     providers: Arc<Clients>,
     tls: Option<Arc<ServerTls>>,
     recorder: PrometheusHandle,
+    at_start: AtStart,
     clients: SocketAddr,
     ops: SocketAddr,
     stop: CancellationToken,
@@ -75,11 +78,10 @@ impl App {
             tracing::warn!("{warning}");
         }
         let fresh = start::directory(config.applications, config.registrations, config.providers);
-        let (directory, ignored) = self.engine.directory().reloaded(&fresh);
-        for what in ignored {
-            tracing::warn!("a change of {what} needs a restart; it is left as it was");
+        self.engine.reload(self.engine.directory().reloaded(&fresh));
+        for section in self.at_start.changed_in(&config.at_start) {
+            tracing::warn!("a change of {section} needs a restart; it is left as it was");
         }
-        self.engine.reload(directory);
         self.reload_certificates();
         tracing::info!("the configuration has been reloaded");
     }
@@ -139,7 +141,7 @@ fn reload_server_certificate(tls: &ServerTls, now: crate::domain::time::Timestam
         Ok(false) => {}
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %ErrorChain(&error),
                 "new server certificates are refused; the last good ones stay"
             );
         }

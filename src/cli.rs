@@ -3,11 +3,13 @@
 //! Data goes to stdout, everything else to stderr. A verb gives back how it ended; nothing else exits the process.
 //! Secrets are never arguments: they come from stdin or a file.
 
+mod bench;
 mod check;
 mod demo;
 mod keys;
 pub mod login;
 mod migrate;
+mod openapi;
 mod output;
 mod pki;
 mod secret;
@@ -52,6 +54,8 @@ enum Verb {
     Simulator(simulator::Arguments),
     /// Sign one person in, as a thick client does
     Login(Box<login::LoginArgs>),
+    /// Load a running server of a test environment on this machine, and tell what came of it
+    Bench(Box<bench::Arguments>),
     /// Read the configuration and tell every problem at once
     Check,
     /// Keep secrets out of the configuration in clear
@@ -65,6 +69,8 @@ enum Verb {
     Pki(pki::Verb),
     /// Bring the database's schema up to date
     Migrate(migrate::Arguments),
+    /// Print the OpenAPI document of the client API
+    Openapi(openapi::Arguments),
     /// Say which version this is
     Version(version::Arguments),
 }
@@ -99,11 +105,13 @@ pub fn main() -> ExitCode {
         Verb::Demo(arguments) => wait_for(demo::run(arguments)),
         Verb::Simulator(arguments) => wait_for(simulator::run(arguments)),
         Verb::Login(arguments) => return log_in(*arguments),
+        Verb::Bench(arguments) => wait_for(bench::run(*arguments)),
         Verb::Check => check::run(config),
         Verb::Secret(verb) => secret::run(config, &verb),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Pki(verb) => pki::run(&verb),
         Verb::Migrate(arguments) => wait_for(migrate::run(config, arguments)),
+        Verb::Openapi(arguments) => openapi::run(&arguments),
         Verb::Version(arguments) => version::run(&arguments),
     }
     .into()

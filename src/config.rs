@@ -5,6 +5,7 @@
 //! no `Debug`.
 
 mod applications;
+mod at_start;
 mod certificates;
 mod files;
 pub mod keys;
@@ -24,6 +25,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+pub use at_start::AtStart;
 pub use listeners::{ClientsListener, OpsListener};
 pub use problem::{Origin, Problem, Problems};
 pub use providers::ProviderSettings;
@@ -68,6 +70,8 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// What works but deserves attention.
     pub warnings: Vec<Problem>,
+    /// What takes effect only at a start.
+    pub at_start: AtStart,
 }
 
 /// Reads the configuration from `file`, then `environment`, then `overrides` (dotted path and value, from flags).
@@ -102,6 +106,7 @@ pub fn load(
             registrations,
             applications,
             warnings,
+            at_start: AtStart::of(&table),
         }),
         _ => Err(Problems(problems)),
     }

@@ -18,6 +18,7 @@ use crate::crypto::ring::KeyRing;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{Attempt, LoginId, NodeId, SessionId};
 use crate::domain::random::{Random, uuid_v4};
+use crate::telemetry::error_chain::ErrorChain;
 
 pub mod authenticate;
 mod begin_login;
@@ -139,7 +140,7 @@ impl Engine {
             return;
         }
         if let Err(error) = self.store.leave(self.node).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be ended");
+            tracing::warn!(error = %ErrorChain(&error), "the lease could not be ended");
         }
     }
 

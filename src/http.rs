@@ -8,5 +8,6 @@ pub mod clients;
 mod extract;
 mod front;
 mod json;
+pub mod openapi;
 pub mod ops;
 mod problem;

@@ -9,6 +9,7 @@
 //! - [`store`], [`provider`], [`http`]: adapters; they never know each other.
 //! - [`client`]: a typed thick client of the client API.
 //! - [`practice`]: plays a practice's software in the demo.
+//! - [`mod@bench`]: load on a running server.
 //! - [`simulator`]: the simulated provider, with wire types of its own.
 //! - [`config`]: configuration into domain values and plain settings.
 //! - [`app`]: puts everything together.
@@ -16,6 +17,7 @@
 //! - [`telemetry`]: logs and metrics.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -207,8 +207,13 @@ impl Practice {
             match client.session(handle, false).await {
                 Ok(session) => desk.session_is(session.view),
                 Err(error) => {
+<<<<<<< HEAD
                     if let Some(over) = session_over(&error) {
                         return desk.enter(over);
+=======
+                    if let Some(scene) = session_is_over(&error) {
+                        return desk.enter(scene);
+>>>>>>> main
                     }
                 }
             }
@@ -229,8 +234,13 @@ impl Practice {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).choose_exercice(&handle, exercice_id).await {
             Ok(session) => desk.session_is(session.view),
+<<<<<<< HEAD
             Err(error) => match session_over(&error) {
                 Some(over) => desk.enter(over),
+=======
+            Err(error) => match session_is_over(&error) {
+                Some(scene) => desk.enter(scene),
+>>>>>>> main
                 None => desk.notice(error),
             },
         }
@@ -261,10 +271,18 @@ fn refused(error: ClientError) -> Scene {
     }
 }
 
+<<<<<<< HEAD
 /// The scene of a session that an answer shows to be over.
 fn session_over(error: &ClientError) -> Option<Scene> {
     let ClientError::Problem(problem) = error else { return None };
     let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
     let reason = problem.reason.as_deref().and_then(SessionEndReason::parse);
     over.then_some(Scene::SessionOver(reason))
+=======
+/// What is shown where an answer means that there is no session any more.
+fn session_is_over(error: &ClientError) -> Option<Scene> {
+    let ClientError::Problem(problem) = error else { return None };
+    let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
+    over.then(|| Scene::SessionOver(problem.reason.as_deref().and_then(SessionEndReason::parse)))
+>>>>>>> main
 }

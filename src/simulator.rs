@@ -6,7 +6,7 @@
 //!
 //! Invariants: it has wire types of its own and shares none with the provider client, so that the product is not
 //! tested against itself; what a personality does differently is data ([`personality`]); time and randomness are
-//! injected; what it remembers is bounded (ten minutes, ten thousand requests).
+//! injected; what it remembers is bounded (ten minutes, fifty thousand requests).
 //!
 //! It must not be reachable by strangers: whoever reaches the phone page approves logins, and whoever reaches the
 //! control interface steers everything. Where it listens, and from where it may be steered ([`Front`]), is its

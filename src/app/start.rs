@@ -118,7 +118,19 @@ impl App {
         tasks.spawn(serve(clients_listener, tls.clone(), clients_router, limits, stop.clone()));
         let (stop_ops, ops_task) = (CancellationToken::new(), TaskTracker::new());
         ops_task.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop_ops.clone()));
-        let app = Self { engine, providers, tls, recorder, clients, ops, stop, tasks, stop_ops, ops_task };
+        let app = Self {
+            engine,
+            providers,
+            tls,
+            recorder,
+            at_start: config.at_start,
+            clients,
+            ops,
+            stop,
+            tasks,
+            stop_ops,
+            ops_task,
+        };
         app.spawn_upkeep();
         Ok(app)
     }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use super::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
@@ -16,7 +17,7 @@ use super::support_code::SupportCode;
 use super::time::Timestamp;
 
 /// The word for a login's state, in answers, in the store and in metrics.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginStatus {
     /// Committed; the provider is being asked.
@@ -85,7 +86,7 @@ impl LoginStatus {
 }
 
 /// Why a login did not end well.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginReason {
     /// `access_denied` while polling.

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::names::{ProviderName, RegistrationName};
 use super::profile::Profile;
 
 /// Whether real persons stand behind a provider.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// Real persons.
@@ -46,14 +47,6 @@ pub struct Provider {
     pub metadata_url: Url,
 }
 
-impl Provider {
-    /// Whether only `enabled` differs.
-    #[must_use]
-    pub fn is_same_but_for_switch(&self, other: &Self) -> bool {
-        Self { enabled: other.enabled, ..self.clone() } == *other
-    }
-}
-
 /// Relais's client registration at a provider. Secrets and certificates are not here: only the provider client
 /// holds them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,12 +67,4 @@ pub struct Registration {
     pub channels: Vec<String>,
     /// The longest that an authentication request may live at the provider, also when its answer was lost.
     pub request_lifetime: Duration,
-}
-
-impl Registration {
-    /// Whether only `enabled` differs.
-    #[must_use]
-    pub fn is_same_but_for_switch(&self, other: &Self) -> bool {
-        Self { enabled: other.enabled, ..self.clone() } == *other
-    }
 }

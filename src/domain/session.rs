@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ids::{Attempt, GrantId, LoginId, SessionId};
 use super::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
@@ -11,7 +12,7 @@ use super::support_code::SupportCode;
 use super::time::Timestamp;
 
 /// Why a session ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEndReason {
     /// The holder ended it.

@@ -3,13 +3,15 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::random::{Random, below};
 
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Eight random characters of Crockford's base32 (40 bits). Not secret; on every login, session and problem.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$", example = "K7QM-2P4X")]
 pub struct SupportCode(String);
 
 impl SupportCode {

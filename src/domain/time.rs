@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// 0000-01-01T00:00:00Z.
 const YEAR_0: i64 = -62_167_219_200_000_000;
@@ -15,7 +16,8 @@ const YEAR_9999: i64 = 253_402_300_799_999_999;
 /// A point in wall time: microseconds since the Unix epoch, UTC.
 ///
 /// Shown as RFC 3339 with milliseconds; stored as a 64-bit integer of microseconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-11-26T09:30:00.000Z")]
 pub struct Timestamp(i64);
 
 impl Timestamp {

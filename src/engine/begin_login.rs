@@ -16,6 +16,7 @@ use crate::domain::names::RegistrationName;
 use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
 /// No login waits longer for a person, whatever the provider acknowledges.
@@ -202,11 +203,11 @@ impl Engine {
             match write().await {
                 Ok(outcome) => return Some(outcome),
                 Err(error) if self.clock.now() < deadline => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a write is repeated");
+                    tracing::warn!(error = %ErrorChain(&error), "a write is repeated");
                     self.clock.sleep(RETRY).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "a write is given up");
+                    tracing::error!(error = %ErrorChain(&error), "a write is given up");
                     return None;
                 }
             }

@@ -43,10 +43,9 @@ impl Directory {
     }
 
     /// This directory with what `fresh` may change while the server runs: applications over the registrations that
-    /// there are, and the switches. Also the names of what would need a restart.
+    /// there are, and the switches.
     #[must_use]
-    pub fn reloaded(&self, fresh: &Self) -> (Self, Vec<String>) {
-        let mut ignored = Vec::new();
+    pub fn reloaded(&self, fresh: &Self) -> Self {
         let switched =
             |name: &RegistrationName| fresh.registrations.get(name).is_some_and(|(it, _)| it.enabled);
         let providers: Vec<Provider> = self
@@ -65,18 +64,8 @@ impl Directory {
                 ..(**registration).clone()
             })
             .collect();
-        for (name, provider) in &fresh.providers {
-            if !self.providers.get(name).is_some_and(|it| it.is_same_but_for_switch(provider)) {
-                ignored.push(format!("providers.{name}"));
-            }
-        }
-        for (name, (registration, _)) in &fresh.registrations {
-            if !self.registrations.get(name).is_some_and(|(it, _)| it.is_same_but_for_switch(registration)) {
-                ignored.push(format!("registrations.{name}"));
-            }
-        }
         let applications = fresh.applications.values().map(|application| (**application).clone()).collect();
-        (Self::new(applications, registrations, providers), ignored)
+        Self::new(applications, registrations, providers)
     }
 
     /// An application by its name.

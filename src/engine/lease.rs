@@ -14,6 +14,7 @@ use super::ports::{DeadFor, EndLogin, SlotFate, StoreError};
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
+use crate::telemetry::error_chain::ErrorChain;
 
 const LENGTH: Duration = Duration::from_secs(5);
 const RENEWAL: Duration = Duration::from_millis(1500);
@@ -54,7 +55,7 @@ impl Engine {
                 Err(error) => Err(error),
             };
             if let Err(error) = kept {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be kept");
+                tracing::warn!(error = %ErrorChain(&error), "the lease could not be kept");
             }
         }
     }

@@ -12,7 +12,7 @@ use super::session::SessionView;
 use super::{CutShort, Engine};
 use crate::crypto::token::{draw_session_handle, hash_handle};
 use crate::domain::grant::GrantClaims;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::random::uuid_v7;
 use crate::domain::secret::SessionHandle;
@@ -77,9 +77,10 @@ pub enum PickUpError {
 impl Engine {
     /// Exchanges an approved login for a session.
     pub async fn pick_up(self: &Arc<Self>, call: PickUpCall) -> Result<PickedUp, PickUpError> {
+        let waiting = call.wait.map(|wait| (wait, self.listen(LoginId(call.token.login_id))));
         let mut login = self.read_login(&call.token).await?;
-        if let Some(wait) = call.wait {
-            login = self.wait_until(login, wait, |shown| !shown.status.is_open()).await?;
+        if let Some((wait, ear)) = waiting {
+            login = self.wait_until(ear, login, wait, |shown| !shown.status.is_open()).await?;
         }
         let shown = login.shown(self.clock.now());
         if shown.status.is_open() && call.wait.is_some() {

@@ -13,6 +13,7 @@ use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::secret::Secret;
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
 /// What `slow_down` adds, for good (CIBA §11).
@@ -108,7 +109,7 @@ impl Engine {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %ErrorChain(&error),
                         "a polling pace was not written"
                     );
                 }

@@ -17,6 +17,7 @@ use super::ports::PollJob;
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::LoginState;
+use crate::telemetry::error_chain::ErrorChain;
 
 /// How long to wait before asking again while the lease is lapsed or the store does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -146,7 +147,7 @@ impl Engine {
             match self.store.still_mine(self.node, &batch).await {
                 Ok(mine) => self.send(&batch, &mine),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "polls wait for the store");
+                    tracing::warn!(error = %ErrorChain(&error), "polls wait for the store");
                     self.poller.push_back(now + PAUSE, &batch);
                 }
             }

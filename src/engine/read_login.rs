@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Engine;
 use super::authenticate::{CallerCertificate, certificate_matches};
+use super::hub::Subscription;
 use super::ports::{Changed, StoreError};
 use crate::crypto::token::login_token_candidates;
 use crate::domain::ids::LoginId;
@@ -74,9 +75,10 @@ impl Engine {
         after: Option<u32>,
         wait: Duration,
     ) -> Result<Login, ReadLoginError> {
+        let ear = self.listen(LoginId(call.login_id));
         let login = self.read_login(call).await?;
         let after = after.unwrap_or_else(|| login.shown(self.clock.now()).version);
-        self.wait_until(login, wait, |shown| shown.version != after || !shown.status.is_open()).await
+        self.wait_until(ear, login, wait, |shown| shown.version != after || !shown.status.is_open()).await
     }
 
     /// The login, as soon as its shown version differs from `after` or no transition leads on; else as it is after
@@ -87,29 +89,35 @@ impl Engine {
         after: u32,
         wait: Duration,
     ) -> Result<Login, ReadLoginError> {
+        let ear = self.listen(LoginId(call.login_id));
         let login = {
             let _turn = self.turns.acquire().await;
             self.read_login(call).await?
         };
-        self.wait_until(login, wait, |shown| shown.version != after || shown.status.is_terminal()).await
+        self.wait_until(ear, login, wait, |shown| shown.version != after || shown.status.is_terminal()).await
+    }
+
+    /// An ear at a login. Whoever waits has it before reading, so that no change falls between.
+    pub(super) fn listen(&self, login_id: LoginId) -> Subscription {
+        self.hub.subscribe(Changed::Login(login_id))
     }
 
     /// The login now, in turn.
-    async fn look(&self, login_id: LoginId) -> Result<Login, ReadLoginError> {
+    pub(super) async fn look(&self, login_id: LoginId) -> Result<Login, ReadLoginError> {
         let _turn = self.turns.acquire().await;
         self.store.login(login_id).await?.ok_or(ReadLoginError::NotFound)
     }
 
-    /// Waits until `done`, `wait` has passed or the node drains; the login as it is then.
+    /// Waits until `done`, `wait` has passed or the node drains; the login as it is then. `login` was read, or written,
+    /// while `ear` was listening to it.
     pub(super) async fn wait_until(
         &self,
-        login: Login,
+        mut ear: Subscription,
+        mut login: Login,
         wait: Duration,
         done: impl Fn(&Shown) -> bool + Send,
     ) -> Result<Login, ReadLoginError> {
         let deadline = self.clock.monotonic() + wait;
-        let mut ear = self.hub.subscribe(Changed::Login(login.login_id));
-        let mut login = self.look(login.login_id).await?;
         loop {
             ear.seen(login.version);
             let now = self.clock.now();

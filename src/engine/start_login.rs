@@ -8,6 +8,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::begin_login::{Begin, start_life};
+use super::hub::Subscription;
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
 use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
@@ -15,13 +16,15 @@ use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_toke
 use crate::domain::application::{Application, BindingMessageBy};
 use crate::domain::hint::{self, HintError};
 use crate::domain::ids::{GrantId, LoginId};
-use crate::domain::login::{Login, LoginState, LoginStatus};
+use crate::domain::login::{Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::names::RegistrationName;
 use crate::domain::random::{below, uuid_v7};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::secret::{LoginToken, Secret};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
+use crate::telemetry::error_chain::ErrorChain;
+use crate::telemetry::metrics;
 
 /// How long a start waits for the provider before it answers `starting`.
 pub const START_WAIT: Duration = Duration::from_secs(10);
@@ -142,7 +145,7 @@ impl Engine {
     /// Starts a login and waits up to [`START_WAIT`] for the provider.
     pub async fn start_login(self: &Arc<Self>, start: StartLogin) -> Result<Started, StartLoginError> {
         if let Some(replayed) = self.replayed(&start).await? {
-            return Ok(self.after_provider(replayed).await);
+            return Ok(self.after_provider(replayed, None).await);
         }
         let checked = self.check(&start)?;
         self.providers
@@ -150,22 +153,30 @@ impl Engine {
             .await
             .map_err(|_| StartLoginError::ProviderUnavailable)?;
         let engine = self.clone();
-        let started = self
+        let (started, ear) = self
             .detached(async move { engine.commit_start(start, checked).await })
             .await
             .map_err(StartLoginError::CutShort)??;
-        Ok(self.after_provider(started).await)
+        Ok(self.after_provider(started, ear).await)
     }
 
-    /// The login once the provider has answered, or after [`START_WAIT`].
-    async fn after_provider(&self, started: Started) -> Started {
-        let login = started.login.clone();
-        match self.wait_until(login, START_WAIT, |shown| shown.status != LoginStatus::Starting).await {
+    /// The login once the provider has answered, or after [`START_WAIT`]. Without an ear that has been listening since
+    /// before it was written, it is read again first.
+    async fn after_provider(&self, started: Started, ear: Option<Subscription>) -> Started {
+        let login_id = started.login.login_id;
+        let waiting = async {
+            let (ear, login) = match ear {
+                Some(ear) => (ear, started.login.clone()),
+                None => (self.listen(login_id), self.look(login_id).await?),
+            };
+            self.wait_until(ear, login, START_WAIT, |shown| shown.status != LoginStatus::Starting).await
+        };
+        match waiting.await {
             Ok(login) => Started { login, ..started },
             Err(error) => {
                 // The login exists and its token must reach the client: it is shown as it was committed.
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = %ErrorChain(&error),
                     "a started login could not be read again"
                 );
                 started
@@ -227,12 +238,13 @@ impl Engine {
         Ok(Checked { registration, provider, login_hint, channel, scope, acr_values, binding_message })
     }
 
-    /// Commits the row, then lets the provider be called. Detached: runs to its end.
+    /// Commits the row, then lets the provider be called. Detached: runs to its end. With a login that is new comes an
+    /// ear that hears how it goes on.
     async fn commit_start(
         self: &Arc<Self>,
         start: StartLogin,
         checked: Checked,
-    ) -> Result<Started, StartLoginError> {
+    ) -> Result<(Started, Option<Subscription>), StartLoginError> {
         let now = self.clock.now();
         let login_id = LoginId(uuid_v7(&*self.random, now));
         let (token, token_hash) = self.token_for(login_id, start.idempotency.as_ref());
@@ -254,9 +266,18 @@ impl Engine {
         match self.store.start_login(new, &start.by).await? {
             StartOutcome::Started { replaced } => {
                 if let Some(replaced) = replaced {
-                    crate::telemetry::metrics::login_ended(&checked.registration.name, "cancelled");
+                    metrics::login_ended(&checked.registration.name, LoginStatus::Cancelled.as_str());
+                    tracing::info!(
+                        login.id = %replaced,
+                        registration = %checked.registration.name,
+                        status = LoginStatus::Cancelled.as_str(),
+                        reason = LoginReason::Superseded.as_str(),
+                        by = %login.login_id,
+                        "a login has ended"
+                    );
                     self.login_changed(replaced);
                 }
+                let ear = self.listen(login_id);
                 self.begin_login(Begin {
                     login: login.clone(),
                     login_hint: checked.login_hint,
@@ -266,9 +287,9 @@ impl Engine {
                     user_code: start.user_code,
                     reveal_unknown_person: start.application.reveal_unknown_person,
                 });
-                Ok(Started { login, token, replayed: false })
+                Ok((Started { login, token, replayed: false }, Some(ear)))
             }
-            StartOutcome::Replay(replay) => self.replay(&start, *replay),
+            StartOutcome::Replay(replay) => Ok((self.replay(&start, *replay)?, None)),
             StartOutcome::AlreadyPending { until, replaceable } => {
                 Err(StartLoginError::AlreadyPending { until, replaceable })
             }

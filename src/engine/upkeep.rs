@@ -15,6 +15,7 @@ use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
 /// How long after its deadline a login is left to its owner, who has one last poll to send.
@@ -36,7 +37,7 @@ impl Engine {
                 () = self.clock.sleep(PASS) => {}
             }
             if let Err(error) = self.sweep(pass).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "upkeep could not be done");
+                tracing::warn!(error = %ErrorChain(&error), "upkeep could not be done");
             }
             pass = pass.wrapping_add(1);
         }
@@ -48,7 +49,7 @@ impl Engine {
         for (login_id, status) in self.store.overdue_logins(now, now - OWNERS_TIME, LIMIT).await? {
             if let Err(error) = self.end_overdue_login(login_id, status).await {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = %ErrorChain(&error),
                     login.id = %login_id,
                     "an overdue login could not be ended"
                 );
@@ -57,7 +58,7 @@ impl Engine {
         for (session_id, reason) in self.store.overdue_sessions(now, LIMIT).await? {
             if let Err(error) = self.end_session_for(session_id, reason, &ENGINE).await {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = %ErrorChain(&error),
                     session.id = %session_id,
                     "an overdue session could not be ended"
                 );
@@ -149,7 +150,7 @@ impl Engine {
             }
             if let Err(error) = self.look_behind().await {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = %ErrorChain(&error),
                     "waiting clients could not be looked after"
                 );
             }

@@ -15,6 +15,7 @@ use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::GrantId;
 use crate::domain::login::Login;
 use crate::domain::names::RegistrationName;
+use crate::telemetry::error_chain::ErrorChain;
 
 /// How long a pick-up or a use waits for userinfo.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -121,7 +122,7 @@ impl Engine {
         match self.store.complete_grant(read.grant_id, &userinfo.claims, &userinfo.document).await {
             Ok(written) => written,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "userinfo was read and not written");
+                tracing::warn!(error = %ErrorChain(&error), "userinfo was read and not written");
                 false
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! A handler extracts, makes one engine call and answers. Everything unknown is a problem; nothing redirects.
 
+#![expect(unused_qualifications, reason = "utoipa spells the types of parameters out")]
+
 mod application;
 mod cancel_login;
 mod choose_exercice;
@@ -22,10 +24,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::front::{Front, front};
+use super::openapi;
 use super::problem::{method_not_allowed, not_found};
 use crate::engine::Engine;
 
@@ -44,18 +48,24 @@ pub struct ClientsState {
 /// not, the connection counts as one without a certificate.
 pub fn router(state: ClientsState) -> Router {
     let front_state = Front::shedding(state.engine.clone(), state.max_requests);
-    Router::new()
-        .route("/v1/application", get(application::handle))
-        .route("/v1/logins", post(start_login::handle))
-        .route("/v1/logins/{login_id}", get(read_login::handle).delete(cancel_login::handle))
-        .route("/v1/logins/{login_id}/events", get(login_events::handle))
-        .route("/v1/logins/{login_id}/session", post(pick_up::handle))
-        .route("/v1/session", get(read_session::handle).delete(end_session::handle))
-        .route("/v1/session/userinfo", get(userinfo::handle))
-        .route("/v1/session/events", get(session_events::handle))
-        .route("/v1/session/exercice", put(choose_exercice::handle))
+    Router::from(routes())
+        .merge(openapi::router(&state.public_url))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(front_state, front))
         .with_state(state)
+}
+
+/// The calls with what the OpenAPI document says of them.
+pub(super) fn routes() -> OpenApiRouter<ClientsState> {
+    OpenApiRouter::new()
+        .routes(routes!(application::handle))
+        .routes(routes!(start_login::handle))
+        .routes(routes!(read_login::handle, cancel_login::handle))
+        .routes(routes!(login_events::handle))
+        .routes(routes!(pick_up::handle))
+        .routes(routes!(read_session::handle, end_session::handle))
+        .routes(routes!(userinfo::handle))
+        .routes(routes!(choose_exercice::handle))
+        .routes(routes!(session_events::handle))
 }

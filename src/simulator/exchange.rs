@@ -146,6 +146,9 @@ impl InFlight {
         let arrival = state.requests.arrive(&id, now)?;
         state.stats.early_polls += u64::from(arrival.early);
         state.stats.overlapping_polls += u64::from(arrival.overlapping);
+        if let Some(delay) = arrival.delay {
+            state.stats.poll_delayed(delay);
+        }
         drop(state);
         Some(Self { simulator: simulator.clone(), number: arrival.number })
     }

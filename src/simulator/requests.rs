@@ -17,7 +17,7 @@ use crate::domain::clock::Monotonic;
 use crate::domain::time::Timestamp;
 
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
-const MOST_REQUESTS: usize = 10_000;
+pub(super) const MOST_REQUESTS: usize = 50_000;
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
@@ -113,6 +113,8 @@ pub(super) struct Arrival {
     pub number: u64,
     pub early: bool,
     pub overlapping: bool,
+    /// How long after the interval, where it is not too soon.
+    pub delay: Option<Duration>,
 }
 
 /// Why a decision was not taken.
@@ -264,12 +266,14 @@ impl Requests {
     pub(super) fn arrive(&mut self, id: &str, now: Monotonic) -> Option<Arrival> {
         let number = *self.numbers.get(id)?;
         let request = self.by_number.get_mut(&number)?;
-        let early = request.last_arrival.is_some_and(|last| now.since(last) < request.asked.interval);
+        let waited = now.since(request.last_arrival.unwrap_or(request.created));
+        let delay = waited.checked_sub(request.asked.interval);
+        let early = request.last_arrival.is_some() && delay.is_none();
         let overlapping = request.in_flight > 0;
         request.last_arrival = Some(now);
         request.in_flight += 1;
         request.polls += 1;
-        Some(Arrival { number, early, overlapping })
+        Some(Arrival { number, early, overlapping, delay })
     }
 
     /// Notes that the answer to a token request has gone out, or will never go.

@@ -151,6 +151,9 @@ pub(super) enum Fault {
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// The work panicked: a defect. Its text may quote a secret and is not kept.
+    #[error("a piece of work panicked")]
+    Panicked,
     /// This process may not do that with this database.
     #[error("{0}")]
     NotAllowed(&'static str),
@@ -210,9 +213,11 @@ impl Fault {
             Self::Database(error) => class_of(error),
             Self::Again => Class::Conflict,
             Self::TimedOut => Class::Lost,
-            Self::Inconsistent { .. } | Self::Sealed { .. } | Self::Unsealable(_) | Self::NotAllowed(_) => {
-                Class::Refused
-            }
+            Self::Inconsistent { .. }
+            | Self::Sealed { .. }
+            | Self::Unsealable(_)
+            | Self::Panicked
+            | Self::NotAllowed(_) => Class::Refused,
         }
     }
 

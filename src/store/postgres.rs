@@ -1,7 +1,7 @@
 //! PostgreSQL 15 or newer: one or many nodes.
 //!
-//! Work runs in tasks of its own, so that a caller who goes away never leaves a connection inside a transaction; a
-//! guard before each borrowing makes sure ([`work`]). Nodes wake each other by `LISTEN`/`NOTIFY` ([`wake`]).
+//! Work runs in tasks of its own, so that a caller who goes away never leaves a connection inside a transaction, and a
+//! connection goes back to the pool only where that is certain ([`work`]). Nodes wake each other by `LISTEN`/`NOTIFY` ([`wake`]).
 
 mod conn;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use sqlx::{ConnectOptions as _, Executor as _};
 use thiserror::Error;
 
 use self::wake::Notifier;
-use self::work::Postgres;
+use self::work::{LEAVE_TRANSACTION, Postgres};
 use super::facade::SqlStore;
 use super::migrations::{self, MigrateError, MigrationState};
 use crate::crypto::ring::KeyRing;
@@ -36,9 +36,9 @@ const OLDEST_SERVER: i32 = 150_000;
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '4s';
     SET lock_timeout = '3s'; SET client_min_messages = 'error'; SET TimeZone = 'UTC'";
 
-/// Takes a connection out of whatever transaction a predecessor may have left it in. Both words, because
-/// `ROLLBACK` alone makes the server write a warning to its log each time.
-const LEAVE_TRANSACTION: &str = "BEGIN; ROLLBACK";
+/// A connection that was idle for longer is asked whether it still lives before it is lent. One that was at work a
+/// moment ago is not: that would be one round trip more for every read.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// How the pool is made.
 #[derive(Clone)]
@@ -153,13 +153,15 @@ async fn pool(options: PgConnectOptions, max_connections: u32) -> Result<PgPool,
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // The guard below also shows whether the connection lives.
         .test_before_acquire(false)
         .after_connect(|connection, _| {
             Box::pin(async move { connection.execute(sqlx::raw_sql(SESSION)).await.map(|_| ()) })
         })
-        .before_acquire(|connection, _| {
-            Box::pin(async move { Ok(connection.execute(sqlx::raw_sql(LEAVE_TRANSACTION)).await.is_ok()) })
+        .before_acquire(|connection, lent| {
+            Box::pin(async move {
+                let is_fresh = lent.idle_for < FRESH;
+                Ok(is_fresh || connection.execute(sqlx::raw_sql(LEAVE_TRANSACTION)).await.is_ok())
+            })
         })
         .connect_with(options)
         .await

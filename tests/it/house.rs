@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+mod documents;
+mod postman;
 mod source;
 
 use source::Source;
@@ -21,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["domain", "crypto", "engine", "net", "telemetry"]),
     ("client", &["domain", "telemetry"]),
     ("practice", &["domain", "client", "telemetry"]),
+    ("bench", &["domain", "client"]),
     ("simulator", &["domain", "crypto", "net", "telemetry"]),
     ("config", &["domain", "crypto", "telemetry"]),
     (
@@ -39,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["domain", "app", "client", "practice", "simulator", "config", "crypto", "telemetry"]),
+    ("cli", &["domain", "app", "bench", "client", "practice", "simulator", "config", "crypto", "telemetry"]),
     ("telemetry", &["domain"]),
     ("lib", &[]),
     ("main", &["cli"]),
@@ -49,8 +52,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["net", "http", "practice", "simulator", "app"]),
     ("clap", &["cli"]),
-    ("hyper", &["net", "simulator"]),
-    ("hyper_util", &["net", "simulator"]),
+    ("hyper", &["net", "simulator", "bench"]),
+    ("hyper_util", &["net", "simulator", "bench"]),
     ("reqwest", &["net", "provider", "client"]),
     ("sqlx", &["store"]),
 ];

@@ -3,6 +3,7 @@
 
 mod lines;
 mod logins;
+mod openapi;
 mod operations;
 mod provider;
 mod refusals;

@@ -1,5 +1,6 @@
 //! Relais from outside, as its users have it: the built binary, real HTTP, real TLS, processes of their own.
 
+mod bench;
 mod bind;
 mod certificates;
 mod crashes;

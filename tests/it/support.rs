@@ -6,6 +6,7 @@ pub mod database;
 pub mod desk;
 pub mod http;
 pub mod log;
+pub mod openapi;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -82,7 +82,7 @@ fn the_alternatives_of_the_example_are_toml() {
 /// The example, with its files where the test has them.
 fn example() -> House {
     let text = EXAMPLE
-        .replace("/run/credentials/relais/key-", "keys/")
+        .replace("/run/credentials/relais.service/key-", "keys/")
         .replace("certs/lps.", "certs/client.")
         .replace("certs/provider-ca.", "certs/ca.");
     House::with(&text)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
@@ -13,7 +14,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// How a provider fares, as `GET /v1/application` and readiness show it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderStatus {
     /// Valid metadata and its last calls answered.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ClientsState;
 use crate::domain::application::{Application, ApplicationKind};
@@ -14,38 +15,67 @@ use crate::engine::ports::{ProviderStatus, Providers};
 use crate::http::extract::{Caller, Query};
 use crate::http::problem::Problem;
 
-#[derive(Serialize)]
+/// What an application may do here.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Application)]
 struct Answer<'a> {
+    /// The application's own name.
     application: &'a str,
+    /// `backend` or `installed`.
     kind: ApplicationKind,
+    /// The tenant it belongs to.
     tenant: &'a str,
+    /// The registrations it may sign people in over, but for those that are switched off.
     registrations: Vec<RegistrationView<'a>>,
     limits: Limits,
+    /// For a look at the caller's own clock.
     server_time: Timestamp,
+    /// Relais's version.
     version: &'static str,
 }
 
-/// A registration that the application may use now: one that is switched off is not listed.
-#[derive(Serialize)]
+/// A registration that the application may use now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OfferedRegistration)]
 struct RegistrationView<'a> {
+    /// What a start names it by.
     name: &'a str,
+    /// `production` or `test`.
     environment: Environment,
+    /// Whether it is taken where a start names none.
     default: bool,
+    /// What a start may name as `channel`; the first is the default. Empty where the provider has none.
     channels: &'a [String],
+    /// `ok` or `degraded`.
     provider_status: ProviderStatus,
 }
 
 /// What a client can plan with, in seconds and bytes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Limits {
+    /// The largest body.
     request_bytes: u32,
+    /// The longest wait; more is this.
     wait_seconds: u32,
+    /// How long an approved login waits to be picked up.
     pick_up_window_seconds: u64,
+    /// How long after the first pick-up a lost answer may be asked for again.
     pick_up_repeat_seconds: u64,
+    /// A session ends this long after its last use.
     session_idle_seconds: u64,
+    /// A session ends this long after the login, whatever its use.
     session_absolute_seconds: u64,
 }
 
+/// What the caller may do here
+///
+/// The "test the connection" button: proves the credential and tells registrations, channels and limits. It rings
+/// nobody and asks no provider.
+#[utoipa::path(
+    get, path = "/v1/application", operation_id = "readApplication", tag = "Application",
+    security(("application" = [])),
+    responses((status = 200, description = "The application, as Relais knows it.", body = Answer<'static>)),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     caller: Caller,

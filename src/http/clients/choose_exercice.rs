@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::session_object::SessionObject;
 use super::{ClientsState, errors};
@@ -12,6 +13,23 @@ use crate::http::front::RequestContext;
 use crate::http::json::Fields;
 use crate::http::problem::Problem;
 
+#[derive(ToSchema)]
+#[schema(as = ChooseExercice)]
+#[expect(dead_code, reason = "the shape for the OpenAPI document; a test holds it against what is read")]
+struct ExerciceBody {
+    /// One of `subject.exercices`, by its id.
+    id: String,
+}
+
+/// Choose the situation d’exercice
+///
+/// The profession and place that the person works in now. It may be chosen again.
+#[utoipa::path(
+    put, path = "/v1/session/exercice", operation_id = "chooseExercice", tag = "Session",
+    security(("session_handle" = [])),
+    request_body(content = ExerciceBody, content_type = "application/json"),
+    responses((status = 200, description = "The session.", body = SessionObject<'static>)),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

@@ -8,6 +8,14 @@ use crate::http::extract::{HandleHolder, Query};
 use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 
+/// End the session
+///
+/// At once, here; its handle opens nothing any more.
+#[utoipa::path(
+    delete, path = "/v1/session", operation_id = "endSession", tag = "Session",
+    security(("session_handle" = [])),
+    responses((status = 204, description = "It has ended.")),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
+use utoipa::IntoParams;
 
 use super::login_object::LoginObject;
+use super::read_login::LoginPath;
 use super::stream::{self, COMMENT, RETRY, SILENCE};
 use super::{ClientsState, errors};
 use crate::domain::clock::Monotonic;
@@ -23,6 +25,27 @@ use crate::telemetry::error_chain::ErrorChain;
 /// How long a stream lives; the client connects again.
 const LIFE: Duration = Duration::from_mins(5);
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the shape for the OpenAPI document")]
+struct LastEvent {
+    /// The `id` of the last event that arrived, after a cut: the stream begins with what is newer.
+    #[param(rename = "Last-Event-ID", example = "3")]
+    last_event_id: Option<String>,
+}
+
+/// Follow a login
+///
+/// Server-sent events. `event: login`, `id:` its version, `data:` the login object on one line. The first comes at
+/// once, then one per change, only the newest state; a comment every 15 s. Closed after an end or a pick-up, and
+/// after 5 minutes: connect again.
+#[utoipa::path(
+    get, path = "/v1/logins/{login_id}/events", operation_id = "followLogin", tag = "Logins",
+    security(("login_token" = [])),
+    params(LoginPath, LastEvent),
+    responses((status = 200, description = "The stream.", body = LoginObject<'static>,
+        content_type = "text/event-stream")),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LANGUAGE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{Login, LoginReason, LoginState, LoginStatus};
@@ -19,33 +20,63 @@ use crate::domain::time::Timestamp;
 const POLL_AFTER_MS: u32 = 2000;
 
 /// One login at one moment, in one language.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Login)]
 pub(super) struct LoginObject<'a> {
+    /// Not secret.
     login_id: LoginId,
+    /// Where it stands. `starting` and `pending` are open, `approved` waits to be picked up, the others are ends.
     status: LoginStatus,
+    /// Rises with every change that can be seen; also the `ETag`.
     pub(super) version: u32,
+    /// Why it did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<LoginReason>,
+    /// A machine word for what the person should do now. Expect words that you do not know.
+    #[schema(example = "confirm_on_phone")]
     hint: &'static str,
+    /// One or two sentences to show to the person, with the digits in them.
+    #[schema(example = "Open the e-CPS app on your phone and check that it shows 42 before you approve.")]
     user_message: String,
+    /// What the person reads out to the help desk.
     support_code: &'a SupportCode,
+    /// The digits that both screens show. Final from the start.
+    #[schema(example = "42")]
     binding_message: &'a str,
+    /// How the person is asked, where the registration has channels.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "MOBILE")]
     channel: Option<&'a str>,
+    /// Who is asked, as the provider is told.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "899700000001")]
     login_hint: Option<&'a str>,
+    /// The registration it runs over.
     registration: &'a str,
+    /// Whether a real person stands behind it.
     environment: Environment,
+    /// The application's own reference.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reference: Option<&'a str>,
+    /// When the present state ends by itself.
     expires_at: Timestamp,
+    /// The same in seconds from the answer.
     expires_in: u64,
+    /// When to read again, for a client that does not wait; 0 where nothing will change.
     poll_after_ms: u32,
+    /// The session, once picked up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     session_id: Option<SessionId>,
+    /// For how many seconds the pick-up may still be repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     repeatable_for: Option<u64>,
+    /// Opens this login. Secret; only in the answer to a start.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "rlt_…")]
     login_token: Option<&'a str>,
 }
 

@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::ClientsState;
 use super::errors::{self, NoSession};
 use super::login_object::LoginObject;
-use super::read_login::confirm;
+use super::read_login::{LoginPath, PreferWait, WaitQuery, confirm};
 use super::session_object::SessionObject;
 use crate::engine::pick_up::PickUpCall;
 use crate::engine::ports::ActorKind;
@@ -20,6 +21,37 @@ use crate::http::problem::Problem;
 /// The longest `expected_subject` or `exercice`, in characters.
 const TEXT_MAX: usize = 255;
 
+/// The body of a pick-up; it may be left out.
+#[derive(ToSchema)]
+#[schema(as = PickUp)]
+#[expect(dead_code, reason = "the shape for the OpenAPI document; a test holds it against what is read")]
+struct PickUpBody {
+    /// The only person to accept, by `national_id` or `sub`; where another one has approved, the login fails.
+    #[schema(max_length = 255)]
+    expected_subject: Option<String>,
+    /// The *situation d'exercice* to work in, by its id.
+    #[schema(max_length = 255)]
+    exercice: Option<String>,
+}
+
+/// Pick the session up
+///
+/// Gives the session and its handle, once the person has approved. With a wait it waits for the decision. Where the
+/// answer was lost it is repeated with the same login token: the lost handle dies, another one is drawn, as long as
+/// none has been used and `repeatable_for` has not passed.
+#[utoipa::path(
+    post, path = "/v1/logins/{login_id}/session", operation_id = "pickUpSession", tag = "Logins",
+    security(("login_token" = [])),
+    params(LoginPath, PreferWait, WaitQuery),
+    request_body(content = Option<PickUpBody>, content_type = "application/json"),
+    responses(
+        (status = 201, description = "The session, with its `session_handle`.", body = SessionObject<'static>,
+            headers(("Preference-Applied" = Option<String>, description = "The wait that was granted."))),
+        (status = 202, description = "Nobody has decided within the wait: the login as it is.",
+            body = LoginObject<'static>,
+            headers(("Preference-Applied" = Option<String>, description = "The wait that was granted."))),
+    ),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

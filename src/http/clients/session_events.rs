@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::session_object::status_of;
 use super::stream::{self, COMMENT, RETRY, SILENCE};
@@ -18,6 +19,16 @@ use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 use crate::telemetry::error_chain::ErrorChain;
 
+/// Follow a session
+///
+/// Server-sent events. `event: session`, `data: {session_id, status, reason?}`; a comment every 15 s. Closed with the
+/// session. Listening is no use of it.
+#[utoipa::path(
+    get, path = "/v1/session/events", operation_id = "followSession", tag = "Session",
+    security(("session_handle" = [])),
+    responses((status = 200, description = "The stream.", body = SessionEvent,
+        content_type = "text/event-stream")),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,
@@ -43,11 +54,15 @@ pub(super) async fn handle(
     )))
 }
 
-#[derive(Serialize)]
+/// What an event of a session says.
+#[derive(Serialize, ToSchema)]
 struct SessionEvent {
     session_id: SessionId,
+    /// `active` or `ended`.
     status: &'static str,
+    /// Why it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<SessionEndReason>,
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::ids::SessionId;
 use crate::domain::registration::Environment;
@@ -15,31 +16,55 @@ use crate::domain::time::Timestamp;
 use crate::engine::session::SessionView;
 
 /// One session at one moment.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(super) struct SessionObject<'a> {
+    /// Not secret.
     session_id: SessionId,
+    /// `active`; one that has ended answers 401 `session_ended`.
+    #[schema(example = "active")]
     status: &'static str,
+    /// The application whose login it came from.
     application: &'a str,
+    /// The registration it came over.
     registration: &'a str,
+    /// Whether a real person stands behind it.
     environment: Environment,
+    /// The application's own reference.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reference: Option<&'a str>,
     subject: &'a Subject,
     /// The chosen one, by its id in `subject.exercices`; null until one is chosen.
     exercice: Option<&'a str>,
+    /// The level of the authentication, as the provider names it.
+    #[schema(example = "eidas1")]
     acr: Option<&'a str>,
+    /// How the person was authenticated, as the provider names it.
     amr: &'a [String],
+    /// When the person was authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     auth_time: Option<Timestamp>,
+    /// The means, where the provider tells (`CARD`, `MOBILE`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     authenticated_by: Option<&'a str>,
+    /// When it was picked up.
     created_at: Timestamp,
+    /// Its absolute end.
     expires_at: Timestamp,
+    /// The same in seconds from the answer.
     expires_in: u64,
+    /// Its end without a further use.
     idle_expires_at: Timestamp,
+    /// The same in seconds from the answer.
     idle_expires_in: u64,
+    /// What the person reads out to the help desk.
     support_code: &'a SupportCode,
+    /// Opens this session. Secret; only in the answer to a pick-up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "rsh_…")]
     session_handle: Option<&'a str>,
 }
 

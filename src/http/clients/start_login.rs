@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::ClientsState;
 use super::errors;
@@ -31,6 +33,113 @@ const CONTEXT_TEXT_MAX: usize = 256;
 /// The longest `user_code`, in characters.
 const USER_CODE_MAX: usize = 128;
 
+/// Whom to ask, and how. An optional member may be null, which counts as absent.
+#[derive(ToSchema)]
+#[schema(as = StartLogin)]
+#[expect(dead_code, reason = "the shape for the OpenAPI document; a test holds it against what is read")]
+struct StartBody {
+    /// Whom to ask: a national id, as the person types it (Pro Santé Connect: 11 or 12 digits of the RPPS number).
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        example = "899700000001",
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    login_hint: String,
+    /// The registration to sign in over; absent: the application's default.
+    registration: Option<String>,
+    /// How the person is asked, one of the registration's; absent: its default.
+    #[schema(example = "MOBILE")]
+    channel: Option<String>,
+    /// Words with spaces between them, out of the registration's; absent: all of them.
+    scope: Option<String>,
+    /// Words with spaces between them, out of the registration's, in order of preference; absent: all of them.
+    acr_values: Option<String>,
+    /// What both screens show. Only where the application may choose it; otherwise Relais draws two digits.
+    binding_message: Option<String>,
+    /// Seconds after which the request shall expire.
+    #[schema(minimum = 1)]
+    requested_expiry: Option<u32>,
+    /// A code that the person has agreed on with the provider; forwarded once.
+    #[schema(max_length = 128)]
+    user_code: Option<String>,
+    /// What to do where a login for this person is under way.
+    #[schema(inline)]
+    if_pending: Option<IfPending>,
+    /// The application's own reference, repeated everywhere.
+    #[schema(max_length = 64)]
+    reference: Option<String>,
+    #[schema(inline)]
+    client_context: Option<ClientContext>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "as StartBody")]
+enum IfPending {
+    Refuse,
+    Replace,
+}
+
+/// Where the login comes from, for audit and provider: 1 KiB of JSON at most.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as StartBody")]
+struct ClientContext {
+    #[schema(inline)]
+    software: Option<Software>,
+    /// The workstation's name.
+    #[schema(max_length = 256)]
+    workstation: Option<String>,
+    /// The seat or room.
+    #[schema(max_length = 256)]
+    seat: Option<String>,
+}
+
+/// The software at which the person sits.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as StartBody")]
+struct Software {
+    #[schema(max_length = 256)]
+    name: Option<String>,
+    #[schema(max_length = 256)]
+    version: Option<String>,
+    #[schema(max_length = 256)]
+    id: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "as StartBody")]
+struct StartHeaders {
+    /// Drawn once per attempt to sign somebody in. A start whose answer was lost is repeated with the same key and
+    /// the same body: it gives the same login, and nobody's phone rings twice.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<Uuid>,
+}
+
+/// Start a login
+///
+/// Asks the provider to ring the person's phone or card. A 2xx means that a login exists, however it fares (it may
+/// be `failed` already); a problem means that none exists and no phone rang. Waits up to 10 s for the provider, else
+/// the login is `starting`.
+#[utoipa::path(
+    post, path = "/v1/logins", operation_id = "startLogin", tag = "Logins",
+    security(("application" = [])),
+    params(StartHeaders),
+    request_body(content = StartBody, content_type = "application/json"),
+    responses(
+        (status = 201, description = "A login exists.", body = LoginObject<'static>, headers(
+            ("Location" = String, description = "The login's URL."),
+            ("ETag" = String, description = "Its version, in quotes."),
+        )),
+        (status = 200, description = "The same start as before, with the same `Idempotency-Key`: the same login, as \
+            it is now.", body = LoginObject<'static>, headers(
+            ("Location" = String, description = "The login's URL."),
+            ("ETag" = String, description = "Its version, in quotes."),
+            ("Idempotency-Replayed" = String, description = "`true`"),
+        )),
+    ),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

@@ -9,6 +9,15 @@ use crate::http::extract::{HandleHolder, Query};
 use crate::http::front::RequestContext;
 use crate::http::problem::Problem;
 
+/// The provider's userinfo
+///
+/// Complete and unflattened, as the provider gave it. It is a use of the session.
+#[utoipa::path(
+    get, path = "/v1/session/userinfo", operation_id = "readUserinfo", tag = "Session",
+    security(("session_handle" = [])),
+    responses((status = 200, description = "The provider's document.", body = Object,
+        content_type = "application/json")),
+)]
 pub(super) async fn handle(
     State(state): State<ClientsState>,
     context: RequestContext,

@@ -12,7 +12,6 @@ macro_rules! codes {
 
         impl Code {
             /// Every code.
-            #[cfg(test)]
             pub(in crate::http) const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// As answers show it.
@@ -67,12 +66,10 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
         "The Idempotency-Key was used with another body";
-    #[cfg_attr(not(test), expect(dead_code, reason = "limits come with a later version; the code is contract"))]
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is under way";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store is unavailable";
-    #[cfg_attr(not(test), expect(dead_code, reason = "sealing comes with a later version; the code is contract"))]
     Sealed = "sealed", SERVICE_UNAVAILABLE, "The server is sealed";
     ProviderUnavailable = "provider_unavailable", SERVICE_UNAVAILABLE, "The provider is unavailable";
 }

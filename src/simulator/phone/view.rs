@@ -110,10 +110,11 @@ impl View {
         drop(state);
         over.sort_by_key(|request| (std::cmp::Reverse(request.at), std::cmp::Reverse(request.number)));
         over.truncate(LONGEST_HISTORY);
-        let mut hasher = DefaultHasher::new();
-        let shown = waiting.iter().map(|request| (request.number, Outcome::Pending));
-        for request in shown.chain(over.iter().map(|request| (request.number, request.outcome))) {
-            request.hash(&mut hasher);
+        for request in &waiting {
+            request.number.hash(&mut hasher);
+        }
+        for request in &over {
+            (request.number, request.outcome).hash(&mut hasher);
         }
         Self { waiting, over, revision: format!("{:016x}", hasher.finish()), next_change }
     }

@@ -146,6 +146,7 @@ async fn stats_count_rings_and_refused_handshakes() {
         "calls": { "backchannel": { "invalid_request": 1, "ok": 3 } },
         "early_polls": 0,
         "overlapping_polls": 0,
+        "poll_delays": {},
         "rings": { DOCTOR: 2, "899700000002": 1 },
         "handshakes_refused": { "certificate_missing": 2 },
     });
@@ -204,15 +205,16 @@ async fn what_is_remembered_is_bounded() {
     use crate::domain::clock::Monotonic;
     use crate::domain::time::Timestamp;
     use crate::simulator::people;
-    use crate::simulator::requests::{Approval, Asked, Requests};
+    use crate::simulator::requests::{Approval, Asked, MOST_REQUESTS, Requests};
     use crate::simulator::settings::Decision;
     use std::time::Duration;
 
     let mut requests = Requests::default();
+    let person = people::find(DOCTOR).expect("somebody");
     let ring = |requests: &mut Requests, id: String| {
         let asked = Asked {
             login_hint: DOCTOR.to_owned(),
-            person: people::find(DOCTOR).expect("somebody"),
+            person: person.clone(),
             scope: "openid".to_owned(),
             binding_message: None,
             channel: 0,
@@ -222,7 +224,7 @@ async fn what_is_remembered_is_bounded() {
         };
         requests.ring(id, asked, Monotonic::default(), Timestamp::from_secs(0))
     };
-    for number in 0..10_000 {
+    for number in 0..MOST_REQUESTS {
         assert!(ring(&mut requests, number.to_string()));
     }
     assert!(!ring(&mut requests, "one more".to_owned()), "all of them are under way");
@@ -230,5 +232,5 @@ async fn what_is_remembered_is_bounded() {
     requests.decide("5000", Decision::Deny, Approval::default(), now).expect("decided");
     assert!(ring(&mut requests, "one more".to_owned()), "an ended one makes room");
     assert!(requests.arrive("5000", now).is_none());
-    assert_eq!(requests.list(now).count(), 10_000);
+    assert_eq!(requests.list(now).count(), MOST_REQUESTS);
 }

@@ -183,6 +183,19 @@ async fn polls_are_counted_whatever_their_answer() {
 }
 
 #[tokio::test]
+async fn polls_are_counted_by_how_long_after_their_interval_they_come() {
+    let lab = Lab::new();
+    let id = lab.start(DOCTOR).await;
+    for wait in [5250, 5000, 4999, 5250, 60_000] {
+        lab.advance(wait);
+        lab.poll(&id).await;
+    }
+    let stats = lab.stats().await;
+    assert_eq!(stats["poll_delays"], json!({ "0": 1, "250": 2, "10000": 1 }));
+    assert_eq!(stats["early_polls"], json!(1));
+}
+
+#[tokio::test]
 async fn polls_that_overlap_are_counted() {
     let lab = Lab::new();
     let id = lab.start(DOCTOR).await;

@@ -4,11 +4,14 @@
 //! - A conflict (serialization failure, deadlock) runs it again, three times at most.
 //! - A connection that is lost while `COMMIT` is under way leaves the outcome unknown: the work runs again on a new
 //!   connection, where its guard fails if the commit has arrived, and finds its own attempt.
-//! - A connection that fell silent is closed, never given back.
+//! - A connection goes back to the pool only outside of a transaction and after an answer to everything that was sent
+//!   on it. One that fell silent, or whose work panicked, is closed.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use sqlx::Postgres as Driver;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
@@ -25,6 +28,12 @@ const LOST_TRIES: u32 = 4;
 const RUN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a `COMMIT` or `ROLLBACK` may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Begins a transaction, out of whatever transaction a defect may have left the connection in: of what happens here,
+/// nothing may be part of something else. It travels as one message.
+const BEGIN: &str = "BEGIN; ROLLBACK; BEGIN";
+/// Shows that a connection lives and is in no transaction.
+pub(super) const LEAVE_TRANSACTION: &str = "BEGIN; ROLLBACK";
 
 /// The backend.
 pub(in crate::store) struct Postgres {
@@ -60,21 +69,43 @@ async fn detached<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or(Err(Fault::Database(sqlx::Error::WorkerCrashed)))
 }
 
-/// A read that loses its connection is asked once more: an idle connection may have died unseen.
+/// A read that loses its connection is asked once more: a connection may have died unseen.
 async fn read<T>(pool: &PgPool, work: &Work<T>) -> Result<T, Fault> {
-    let mut last = None;
-    for _ in 0..2 {
+    match read_on(pool.acquire().await?, work).await {
+        Err(fault) if fault.class() == Class::Lost => read_on(acquire_living(pool).await?, work).await,
+        outcome => outcome,
+    }
+}
+
+async fn read_on<T>(mut connection: PoolConnection<Driver>, work: &Work<T>) -> Result<T, Fault> {
+    let outcome = run(work, &mut connection).await;
+    if outcome.as_ref().is_err_and(leaves_doubt) {
+        abandon(connection);
+    }
+    outcome
+}
+
+/// A connection that has just answered. Where one has died, all others may have died with it.
+async fn acquire_living(pool: &PgPool) -> Result<PoolConnection<Driver>, Fault> {
+    for _ in 0..pool.options().get_max_connections() {
         let mut connection = pool.acquire().await?;
-        let outcome = timed(RUN_TIMEOUT, work(&mut *connection)).await;
-        match outcome {
-            Err(fault) if fault.class() == Class::Lost => {
-                abandon(connection);
-                last = Some(fault);
-            }
-            outcome => return outcome,
+        match control(&mut connection, LEAVE_TRANSACTION).await {
+            Ok(()) => return Ok(connection),
+            Err(_) => abandon(connection),
         }
     }
-    Err(last.unwrap_or(Fault::TimedOut))
+    Ok(pool.acquire().await?)
+}
+
+/// Runs the work once. A panic in it must not leave its connection to somebody else.
+async fn run<T>(work: &Work<T>, connection: &mut PoolConnection<Driver>) -> Result<T, Fault> {
+    let guarded = AssertUnwindSafe(async { work(&mut **connection).await }).catch_unwind();
+    timed(RUN_TIMEOUT, async { guarded.await.unwrap_or(Err(Fault::Panicked)) }).await
+}
+
+/// Whether nobody knows what state this fault leaves a connection in.
+fn leaves_doubt(fault: &Fault) -> bool {
+    fault.class() == Class::Lost || matches!(fault, Fault::Panicked)
 }
 
 /// What one run in one transaction came to.
@@ -89,7 +120,13 @@ enum Run<T> {
 async fn write<T>(pool: &PgPool, work: &Work<T>) -> Result<T, Fault> {
     let (mut conflicts, mut losses, mut unknown) = (0, 0, false);
     loop {
-        let fault = match transaction(pool, work).await {
+        let connection =
+            if losses == 0 { pool.acquire().await.map_err(Into::into) } else { acquire_living(pool).await };
+        let outcome = match connection {
+            Ok(connection) => transaction(connection, work).await,
+            Err(fault) => Run::Failed(fault),
+        };
+        let fault = match outcome {
             Run::Committed(outcome) => return Ok(outcome),
             Run::Failed(fault) => fault,
             Run::Unknown(fault) => {
@@ -119,16 +156,12 @@ async fn write<T>(pool: &PgPool, work: &Work<T>) -> Result<T, Fault> {
     }
 }
 
-async fn transaction<T>(pool: &PgPool, work: &Work<T>) -> Run<T> {
-    let mut connection = match pool.acquire().await {
-        Ok(connection) => connection,
-        Err(error) => return Run::Failed(Fault::Database(error)),
-    };
-    if let Err(fault) = control(&mut connection, "BEGIN").await {
+async fn transaction<T>(mut connection: PoolConnection<Driver>, work: &Work<T>) -> Run<T> {
+    if let Err(fault) = control(&mut connection, BEGIN).await {
         abandon(connection);
         return Run::Failed(fault);
     }
-    match timed(RUN_TIMEOUT, work(&mut *connection)).await {
+    match run(work, &mut connection).await {
         Ok(outcome) => match control(&mut connection, "COMMIT").await {
             Ok(()) => Run::Committed(outcome),
             Err(fault) => {
@@ -137,7 +170,7 @@ async fn transaction<T>(pool: &PgPool, work: &Work<T>) -> Run<T> {
             }
         },
         Err(fault) => {
-            if fault.class() == Class::Lost || control(&mut connection, "ROLLBACK").await.is_err() {
+            if leaves_doubt(&fault) || control(&mut connection, "ROLLBACK").await.is_err() {
                 abandon(connection);
             }
             Run::Failed(fault)

@@ -1,8 +1,8 @@
 //! The one task that writes.
 //!
 //! Callers queue work; the task runs what is queued in one `BEGIN IMMEDIATE … COMMIT`, each piece in a SAVEPOINT of
-//! its own, and answers after the commit. So a failing piece takes back only itself, many callers share one sync of
-//! the disk, and a caller that has gone away changes nothing.
+//! its own (one that is alone needs none), and answers after the commit. So a failing piece takes back only itself,
+//! many callers share one sync of the disk, and a caller that has gone away changes nothing.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -70,10 +70,7 @@ struct Queued<T> {
 impl<T: Send + 'static> Job for Queued<T> {
     async fn run(&mut self, db: &mut Db) -> Result<(), Class> {
         // A panic in one piece of work must not end the writer, and with it all writes.
-        let outcome = AssertUnwindSafe((self.work)(db))
-            .catch_unwind()
-            .await
-            .unwrap_or(Err(Fault::NotAllowed("a piece of work panicked")));
+        let outcome = AssertUnwindSafe((self.work)(db)).catch_unwind().await.unwrap_or(Err(Fault::Panicked));
         let verdict = outcome.as_ref().map(|_| ()).map_err(Fault::class);
         self.outcome = Some(outcome);
         verdict
@@ -148,6 +145,9 @@ impl Task {
             self.connection = Some(self.options.connect().await?);
         }
         let Some(connection) = self.connection.as_mut() else { return Err(Fault::TimedOut) };
+        if let [job] = batch {
+            return alone(connection, job.as_mut()).await;
+        }
         connection.execute("BEGIN IMMEDIATE", &[]).await?;
         for job in batch.iter_mut() {
             in_savepoint(connection, job.as_mut()).await?;
@@ -164,6 +164,20 @@ impl Task {
     }
 }
 
+/// Two statements less than with a savepoint: each is a message to the connection's thread and back.
+async fn alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Fault> {
+    for tried in 1..=TRIES {
+        connection.execute("BEGIN IMMEDIATE", &[]).await?;
+        let verdict = job.run(connection).await;
+        let end = if verdict.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        connection.execute(end, &[]).await?;
+        if verdict != Err(Class::Conflict) || tried == TRIES {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn in_savepoint(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Fault> {
     for tried in 1..=TRIES {
         connection.execute("SAVEPOINT piece", &[]).await?;
@@ -177,4 +191,90 @@ async fn in_savepoint(connection: &mut SqliteConnection, job: &mut dyn Job) -> R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::store::conn::Row;
+
+    async fn writer(folder: &tempfile::TempDir) -> Writer {
+        let options = super::super::options(&folder.path().join("test.db")).create_if_missing(true);
+        let writer = Writer::start(options).await.expect("a new file");
+        writer.submit(statement("CREATE TABLE seen (n INTEGER)", None)).await.expect("made");
+        writer
+    }
+
+    /// Runs a statement, and then ends as it is told.
+    fn statement(sql: &'static str, end: Option<fn() -> Fault>) -> Work<()> {
+        Box::new(move |db| {
+            Box::pin(async move {
+                db.execute(sql, &[]).await?;
+                end.map_or(Ok(()), |end| Err(end()))
+            })
+        })
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let work: Work<i64> = Box::new(|db| {
+            Box::pin(async move {
+                let rows: Vec<Row> = db.fetch("SELECT count(*) AS n FROM seen", &[]).await?;
+                rows[0].get("seen", "n")
+            })
+        });
+        writer.submit(work).await.expect("counted")
+    }
+
+    #[tokio::test]
+    async fn a_failing_piece_takes_back_itself_and_nothing_else_alone_and_among_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let writer = writer(&folder).await;
+        let insert = "INSERT INTO seen VALUES (1)";
+        writer.submit(statement(insert, None)).await.expect("written");
+        assert!(matches!(
+            writer.submit(statement(insert, Some(|| Fault::TimedOut))).await,
+            Err(Fault::TimedOut)
+        ));
+        assert_eq!(count(&writer).await, 1, "alone");
+        let panics: Work<()> = Box::new(|db| {
+            Box::pin(async move {
+                db.execute("INSERT INTO seen VALUES (2)", &[]).await?;
+                panic!("a defect");
+            })
+        });
+        assert!(matches!(writer.submit(panics).await, Err(Fault::Panicked)));
+        assert_eq!(count(&writer).await, 1, "alone, and cut short");
+        // Polled in turn before the task runs: they are queued together.
+        let (first, failing, last) = tokio::join!(
+            writer.submit(statement(insert, None)),
+            writer.submit(statement(insert, Some(|| Fault::TimedOut))),
+            writer.submit(statement(insert, None)),
+        );
+        assert!(first.is_ok() && failing.is_err() && last.is_ok());
+        assert_eq!(count(&writer).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_is_alone_runs_again_after_a_conflict_and_not_for_ever() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let writer = writer(&folder).await;
+        for (conflicts, succeeds) in [(2, true), (3, false)] {
+            let runs = Arc::new(AtomicU32::new(0));
+            let counting = Arc::clone(&runs);
+            let work: Work<()> = Box::new(move |db| {
+                let runs = Arc::clone(&counting);
+                Box::pin(async move {
+                    db.execute("INSERT INTO seen VALUES (1)", &[]).await?;
+                    let run = runs.fetch_add(1, Ordering::SeqCst);
+                    if run < conflicts { Err(Fault::Again) } else { Ok(()) }
+                })
+            });
+            assert_eq!(writer.submit(work).await.is_ok(), succeeds);
+            assert_eq!(runs.load(Ordering::SeqCst), 3, "three times at most");
+            assert_eq!(count(&writer).await, 1, "once, by the run that succeeded");
+        }
+    }
 }

@@ -86,7 +86,7 @@ impl Listener {
     /// The next block, once time has moved on by `length`.
     async fn after(&mut self, stack: &Stack, length: Duration) -> Option<Block> {
         let moving = async {
-            pause(Duration::from_millis(60)).await;
+            pause(Duration::from_millis(250)).await;
             stack.clock.advance_slowly(length, length).await;
         };
         tokio::join!(self.next(), moving).0

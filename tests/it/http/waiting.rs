@@ -11,7 +11,7 @@ use super::world::{Answer, LOGICIEL, Started, World, bearer, request};
 
 /// Real time, so that a parked call is parked.
 async fn settle() {
-    let _ = tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await;
+    let _ = tokio::time::timeout(Duration::from_millis(200), std::future::pending::<()>()).await;
 }
 
 async fn parked<F: Future<Output = Answer>>(call: F, meanwhile: impl Future<Output = ()>) -> Answer {

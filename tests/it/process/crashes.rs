@@ -95,7 +95,7 @@ async fn a_first_poll_comes_one_interval_after_the_restart_and_a_cancelled_login
     let site = Site::on(Backend::Sqlite).await;
     let mut node = site.serve().await;
     let (kept, cancelled) = (person(420), person(421));
-    site.settings(json!({ "interval": 4 })).await;
+    site.settings(json!({ "interval": 8 })).await;
     let started = node.start(&kept).await.expect(201);
     let given_up = node.start(&cancelled).await.expect(201);
     let (holder, path) = node.holder(&given_up);
@@ -103,7 +103,8 @@ async fn a_first_poll_comes_one_interval_after_the_restart_and_a_cancelled_login
     pause(Duration::from_millis(3500)).await;
     node.process.kill().await;
     node.restart().await;
-    nothing_happens_for(2).await;
+    // Until it would have been due, had the node lived on.
+    nothing_happens_for(6).await;
     assert_eq!(site.request_for(&kept).await["polls"], json!(0), "polled sooner than one interval");
     site.approve(&kept).await;
     node.pick_up(&started).await.expect(201);

@@ -123,6 +123,11 @@ impl Site {
         }
     }
 
+    /// Where the simulated provider is steered from.
+    pub fn control(&self) -> String {
+        format!("http://127.0.0.1:{}", self.control_port)
+    }
+
     /// Whether the database can be shared by nodes.
     pub fn is_shared(&self) -> bool {
         self.store.starts_with("postgres")

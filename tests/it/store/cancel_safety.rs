@@ -41,6 +41,16 @@ async fn r_i_04_what_was_asked_for_is_done_whoever_waits(h: Harness) {
     assert!(logins >= 60 - cancelled);
 }
 
+async fn inside_of_a_transaction(watcher: &mut sqlx::PgConnection) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+             AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'",
+    )
+    .fetch_one(watcher)
+    .await
+    .expect("the cluster answers")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r_i_04_no_connection_is_left_inside_a_transaction() {
     let url = postgres::database().await;
@@ -57,16 +67,15 @@ async fn r_i_04_no_connection_is_left_inside_a_transaction() {
         let call = store.start_login(h.new_login(&format!("person-{round}")), &by);
         let patience = Duration::from_micros(5 + 10 * (round % 80));
         cancelled += u32::from(tokio::time::timeout(patience, call).await.is_err());
-        // One connection, lent in the order of asking: once this is answered the call above is over.
         store.check_writable().await.expect("the only connection is usable");
-        let open: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                 AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'",
-        )
-        .fetch_one(&mut watcher)
-        .await
-        .expect("the cluster answers");
-        assert_eq!(open, 0, "round {round}");
+        // The cancelled call may still be at work, and is between two statements for a moment; one that was left in a
+        // transaction stays there, for nobody borrows meanwhile.
+        let mut looks = 0;
+        while inside_of_a_transaction(&mut watcher).await > 0 {
+            looks += 1;
+            assert!(looks < 100, "round {round}");
+            let _ = tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
+        }
     }
     assert!(cancelled > 0, "no call was cancelled");
 }

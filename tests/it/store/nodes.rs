@@ -88,11 +88,11 @@ async fn two_survivors_share_nothing(h: Harness) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_counts_in_database_time() {
     let h = Harness::postgres().await;
-    h.store.renew_lease(node(), Duration::from_millis(300)).await.expect("works");
+    h.store.renew_lease(node(), Duration::from_secs(3)).await.expect("works");
     h.pending("pending").await;
     assert!(adopt(&h, survivor(), Duration::ZERO).await.pending.is_empty(), "the lease runs");
     // Only the database knows how much time goes by here.
-    h.raw.texts("SELECT pg_sleep(0.5)::text").await;
+    h.raw.texts("SELECT pg_sleep(3.2)::text").await;
     let dead_for = Duration::from_secs(30);
     assert!(adopt(&h, survivor(), dead_for).await.pending.is_empty(), "a poll may still be in flight");
     assert_eq!(adopt(&h, survivor(), Duration::from_millis(100)).await.pending.len(), 1);

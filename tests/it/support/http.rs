@@ -6,6 +6,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use super::openapi;
+
 /// An answer as it came.
 pub struct Answer {
     pub status: StatusCode,
@@ -140,6 +142,7 @@ impl Caller {
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer, reqwest::Error> {
+        let asked = method.clone();
         let mut request =
             self.client.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
         if let Some(body) = body.filter(|body| !body.is_null()) {
@@ -147,17 +150,22 @@ impl Caller {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.text().await? })
+        let answer = Answer { status, headers, body: response.text().await? };
+        openapi::describes(&asked, path, &answer);
+        Ok(answer)
     }
 
     /// One call with a body of any kind.
     pub async fn send_text(&self, method: Method, path: &str, content_type: &str, body: &str) -> Answer {
+        let asked = method.clone();
         let request =
             self.client.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
         let request = request.header("content-type", content_type).body(body.to_owned());
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.text().await.expect("a body") }
+        let answer = Answer { status, headers, body: response.text().await.expect("a body") };
+        openapi::describes(&asked, path, &answer);
+        answer
     }
 
     /// A response whose body is read piece by piece: event streams.

@@ -33,10 +33,18 @@ async fn r_c_01_nothing_sealed_is_left_ten_minutes_after_the_end() {
         stack.decide("approve", Value::Null).await;
         stack.clock.advance_slowly(Duration::from_secs(10), Duration::from_millis(500)).await;
         let (holder, path) = stack.holder(&denied);
-        assert_eq!(holder.get(&path).await.expect(200).text("/status"), "denied");
+        stack
+            .eventually("the refusal is known", || async {
+                holder.get(&path).await.expect(200).text("/status") == "denied"
+            })
+            .await;
         assert!(database.number(SEALED).await >= 6, "hints are readable as long as logins are");
         let tokens = "SELECT count(*) FROM grants WHERE tokens IS NOT NULL";
-        assert_eq!(database.number(tokens).await, 3, "two sessions, and one that waits for its pick-up");
+        stack
+            .eventually("two sessions, and one that waits for its pick-up", || async {
+                Database::of(&stack.config).await.number(tokens).await == 3
+            })
+            .await;
         stack.relais.bearer(&handle).delete("/v1/session").await.expect(204);
         assert_eq!(database.number(tokens).await, 2, "an ended session's tokens are wiped at once");
         stack.relais.bearer(&idle).get("/v1/session").await.expect(200);
