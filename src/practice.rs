@@ -24,7 +24,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::client::{
-    Client, ClientError, ClientSettings, Credential, Outcome, SettingsError, StartLogin, Started, Word,
+    Client, ClientError, ClientSettings, Credential, Outcome, Problem, SettingsError, StartLogin, Started,
+    Word,
 };
 use crate::domain::clock::Clock;
 use crate::domain::random::{Random, uuid_v4};
@@ -195,27 +196,20 @@ impl Practice {
             if let Ok(mut events) = client.session_events(handle).await {
                 while let Ok(Some(event)) = events.next().await {
                     if event.status == "ended" {
-                        let reason = match &event.reason {
+                        return desk.session_ended(match &event.reason {
                             Some(Word::Known(reason)) => Some(*reason),
                             _ => None,
-                        };
-                        return desk.enter(Scene::SessionOver(reason));
+                        });
                     }
                 }
             }
             self.inner.clock.sleep(PAUSE).await;
             match client.session(handle, false).await {
                 Ok(session) => desk.session_is(session.view),
-                Err(error) => {
-<<<<<<< HEAD
-                    if let Some(over) = session_over(&error) {
-                        return desk.enter(over);
-=======
-                    if let Some(scene) = session_is_over(&error) {
-                        return desk.enter(scene);
->>>>>>> main
-                    }
+                Err(ClientError::Problem(problem)) if is_over(&problem) => {
+                    return desk.session_ended(reason_of(&problem));
                 }
+                Err(_) => {}
             }
         }
     }
@@ -234,22 +228,17 @@ impl Practice {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).choose_exercice(&handle, exercice_id).await {
             Ok(session) => desk.session_is(session.view),
-<<<<<<< HEAD
-            Err(error) => match session_over(&error) {
-                Some(over) => desk.enter(over),
-=======
-            Err(error) => match session_is_over(&error) {
-                Some(scene) => desk.enter(scene),
->>>>>>> main
-                None => desk.notice(error),
-            },
+            Err(ClientError::Problem(problem)) if is_over(&problem) => {
+                desk.session_ended(reason_of(&problem));
+            }
+            Err(error) => desk.notice(error),
         }
     }
 
     async fn sign_out(&self, desk: &Arc<Desk>, language: Language) {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).end_session(&handle).await {
-            Ok(()) => desk.signed_out(),
+            Ok(()) => desk.session_ended(Some(SessionEndReason::Logout)),
             Err(error) => desk.notice(error),
         }
     }
@@ -271,18 +260,11 @@ fn refused(error: ClientError) -> Scene {
     }
 }
 
-<<<<<<< HEAD
-/// The scene of a session that an answer shows to be over.
-fn session_over(error: &ClientError) -> Option<Scene> {
-    let ClientError::Problem(problem) = error else { return None };
-    let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
-    let reason = problem.reason.as_deref().and_then(SessionEndReason::parse);
-    over.then_some(Scene::SessionOver(reason))
-=======
-/// What is shown where an answer means that there is no session any more.
-fn session_is_over(error: &ClientError) -> Option<Scene> {
-    let ClientError::Problem(problem) = error else { return None };
-    let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
-    over.then(|| Scene::SessionOver(problem.reason.as_deref().and_then(SessionEndReason::parse)))
->>>>>>> main
+/// Whether there is no session any more.
+fn is_over(problem: &Problem) -> bool {
+    matches!(problem.code.as_str(), "session_ended" | "handle_invalid")
+}
+
+fn reason_of(problem: &Problem) -> Option<SessionEndReason> {
+    problem.reason.as_deref().and_then(SessionEndReason::parse)
 }

@@ -229,7 +229,7 @@ async fn a_page_that_waits_for_something_new_is_let_go_at_the_end() {
         let url = format!("{}/?lang=en{more}", running.control);
         client.send(request(Method::GET, &url, HeaderMap::new(), None)).await.expect("an answer")
     };
-    let html = String::from_utf8(page("").await.body.to_vec()).expect("text");
+    let html = String::from_utf8(page("").await.body).expect("text");
     let seen = html.split_once("data-revision=\"").and_then(|(_, rest)| rest.split_once('"')).expect("one").0;
     let more = format!("&seen={seen}");
     let mut parked = Box::pin(page(&more));

@@ -43,17 +43,20 @@ fn error<T>(result: Result<T, ClientError>) -> ClientError {
 
 /// Notes what goes out and what becomes of it.
 #[derive(Default)]
-struct Notes(Mutex<(Vec<SentRequest>, Vec<(u64, CallEnd)>)>);
+struct Notes {
+    sent: Mutex<Vec<SentRequest>>,
+    ended: Mutex<Vec<(u64, CallEnd)>>,
+}
 
 impl Observer for Notes {
     fn sent(&self, request: SentRequest) -> u64 {
-        let sent = &mut self.0.lock().unwrap().0;
+        let mut sent = self.sent.lock().unwrap();
         sent.push(request);
         sent.len() as u64
     }
 
     fn ended(&self, number: u64, end: CallEnd) {
-        self.0.lock().unwrap().1.push((number, end));
+        self.ended.lock().unwrap().push((number, end));
     }
 }
 
@@ -72,7 +75,7 @@ async fn who_watches_sees_each_call_and_its_end_but_no_secret() {
     assert!(tokio::time::timeout(Duration::from_millis(100), reading).await.is_err());
     assert!(client.session(&handle(), false).await.is_err());
 
-    let (sent, ended) = &*notes.0.lock().unwrap();
+    let (sent, ended) = (notes.sent.lock().unwrap(), notes.ended.lock().unwrap());
     let calls: Vec<String> = sent.iter().map(|sent| format!("{} {}", sent.method, sent.path)).collect();
     let logins = "POST /relais/v1/logins".to_owned();
     let login = format!("GET /relais/v1/logins/{LOGIN_ID}");
