@@ -312,11 +312,7 @@ fn joined(parts: [Option<&str>; 2]) -> String {
 fn call_shown<'a>(call: &'a Call, words: &Words) -> CallShown<'a> {
     let took = call.end.as_ref().map(|end| match end.took.as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
-<<<<<<< HEAD
-        millis => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
-=======
         _ => format!("{:.1} s", end.took.as_secs_f64()),
->>>>>>> main
     });
     let (class, status, answer) = match call.end.as_ref().map(|end| &end.fate) {
         None => ("open", words.waits.to_owned(), None),

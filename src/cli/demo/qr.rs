@@ -14,12 +14,8 @@ pub(super) fn drawn(text: &str, coloured: bool) -> Option<String> {
     let code = QrCode::new(text).ok()?;
     let blocks = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
     let (begin, end) = if coloured { (WHITE_ON_BLACK, AS_BEFORE) } else { ("", "") };
-<<<<<<< HEAD
-    Some(blocks.lines().flat_map(|line| [begin, line, end, "\n"]).collect())
-=======
     let lines: Vec<_> = blocks.lines().map(|line| format!("{begin}{line}{end}")).collect();
     Some(lines.join("\n") + "\n")
->>>>>>> main
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ impl View {
     pub(super) fn of(simulator: &Simulator) -> Self {
         let now = simulator.inner.clock.monotonic();
         let mut state = simulator.state();
+        let mut hasher = DefaultHasher::new();
         let (mut waiting, mut over) = (Vec::new(), Vec::new());
         for request in state.requests.list(now) {
             match request.outcome(now) {
