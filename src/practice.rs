@@ -24,7 +24,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::client::{
-    Client, ClientError, ClientSettings, Credential, Outcome, SettingsError, StartLogin, Started, Word,
+    Client, ClientError, ClientSettings, Credential, Outcome, Problem, SettingsError, StartLogin, Started,
+    Word,
 };
 use crate::domain::clock::Clock;
 use crate::domain::random::{Random, uuid_v4};
@@ -195,22 +196,20 @@ impl Practice {
             if let Ok(mut events) = client.session_events(handle).await {
                 while let Ok(Some(event)) = events.next().await {
                     if event.status == "ended" {
-                        let reason = match &event.reason {
+                        return desk.session_ended(match &event.reason {
                             Some(Word::Known(reason)) => Some(*reason),
                             _ => None,
-                        };
-                        return desk.enter(Scene::SessionOver(reason));
+                        });
                     }
                 }
             }
             self.inner.clock.sleep(PAUSE).await;
             match client.session(handle, false).await {
                 Ok(session) => desk.session_is(session.view),
-                Err(error) => {
-                    if let Some(scene) = session_is_over(&error) {
-                        return desk.enter(scene);
-                    }
+                Err(ClientError::Problem(problem)) if is_over(&problem) => {
+                    return desk.session_ended(reason_of(&problem));
                 }
+                Err(_) => {}
             }
         }
     }
@@ -229,17 +228,17 @@ impl Practice {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).choose_exercice(&handle, exercice_id).await {
             Ok(session) => desk.session_is(session.view),
-            Err(error) => match session_is_over(&error) {
-                Some(scene) => desk.enter(scene),
-                None => desk.notice(error),
-            },
+            Err(ClientError::Problem(problem)) if is_over(&problem) => {
+                desk.session_ended(reason_of(&problem));
+            }
+            Err(error) => desk.notice(error),
         }
     }
 
     async fn sign_out(&self, desk: &Arc<Desk>, language: Language) {
         let Some(handle) = desk.handle() else { return };
         match self.client(language, desk).end_session(&handle).await {
-            Ok(()) => desk.signed_out(),
+            Ok(()) => desk.session_ended(Some(SessionEndReason::Logout)),
             Err(error) => desk.notice(error),
         }
     }
@@ -261,9 +260,11 @@ fn refused(error: ClientError) -> Scene {
     }
 }
 
-/// What is shown where an answer means that there is no session any more.
-fn session_is_over(error: &ClientError) -> Option<Scene> {
-    let ClientError::Problem(problem) = error else { return None };
-    let over = matches!(problem.code.as_str(), "session_ended" | "handle_invalid");
-    over.then(|| Scene::SessionOver(problem.reason.as_deref().and_then(SessionEndReason::parse)))
+/// Whether there is no session any more.
+fn is_over(problem: &Problem) -> bool {
+    matches!(problem.code.as_str(), "session_ended" | "handle_invalid")
+}
+
+fn reason_of(problem: &Problem) -> Option<SessionEndReason> {
+    problem.reason.as_deref().and_then(SessionEndReason::parse)
 }

@@ -8,9 +8,11 @@
 mod hints;
 mod problems;
 mod sentences;
+mod titles;
 
 pub use hints::Hint;
 pub use problems::{PROBLEM_CODES, problem_message};
+pub use titles::{login_title, problem_title};
 
 /// The languages that a person may be spoken to in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -200,9 +200,16 @@ impl Desk {
         });
     }
 
-    pub(super) fn signed_out(&self) {
-        self.close();
-        self.enter(Scene::SignedOut { just_now: true });
+    /// The session is over. Whether that is heard of before or after the answer to our own sign-out, it ends as one.
+    pub(super) fn session_ended(&self, reason: Option<SessionEndReason>) {
+        self.change(|state| {
+            if matches!(state.scene, Scene::SignedIn(_)) {
+                state.scene = match reason {
+                    Some(SessionEndReason::Logout) => Scene::SignedOut { just_now: true },
+                    other => Scene::SessionOver(other),
+                };
+            }
+        });
     }
 
     /// Tells what went wrong and leaves the rest as it was.

@@ -8,8 +8,10 @@ use super::words::{Ending, Words};
 use super::{PATH, Practice, TestPerson};
 use crate::client::{ClientError, Problem};
 use crate::domain::clock::Monotonic;
+use crate::domain::login::LoginStatus;
+use crate::domain::session::SessionEndReason;
 use crate::domain::subject::Exercice;
-use crate::domain::texts::Language;
+use crate::domain::texts::{Language, login_title, problem_message};
 use crate::domain::time::Timestamp;
 
 #[derive(Template)]
@@ -23,6 +25,8 @@ struct Page<'a> {
     phone: &'static str,
     revision: u64,
     title: String,
+    /// What the scene is called.
+    heading: &'static str,
     /// What somebody hears who does not see the page.
     heard: String,
     notice: Option<String>,
@@ -135,12 +139,23 @@ pub(super) fn of(
             Scene::SignedIn(signed_in) => Shown::SignedIn(Box::new(session(signed_in, words))),
             _ => Shown::Form(sign_in_box(practice, state)),
         };
+        let heading = match &scene {
+            Shown::Form(_) => words.title,
+            Shown::Starting => login_title(LoginStatus::Starting, None, language),
+            Shown::UnderWay(login) => login.heading,
+            Shown::SignedIn(_) => login_title(LoginStatus::PickedUp, None, language),
+        };
         let heard = match (&banner, &scene) {
             (Some(banner), _) => format!("{}. {}", banner.ending.title, banner.text),
             (None, Shown::Form(_)) => String::new(),
-            (None, Shown::Starting) => words.starting.to_owned(),
+            (None, Shown::Starting) => heading.to_owned(),
             (None, Shown::UnderWay(login)) => login.text.to_owned(),
-            (None, Shown::SignedIn(session)) => format!("{}. {}", words.signed_in, session.name),
+            (None, Shown::SignedIn(session)) => format!("{heading}. {}", session.name),
+        };
+        let title = match (&banner, &scene) {
+            (Some(banner), _) => format!("{} – {}", banner.ending.title, words.title),
+            (None, Shown::Form(_)) => words.title.to_owned(),
+            (None, _) => format!("{heading} – {}", words.title),
         };
         let notice = state.notice.as_ref().map(|error| match error {
             ClientError::Problem(problem) if !problem.user_message.is_empty() => problem.user_message.clone(),
@@ -153,7 +168,8 @@ pub(super) fn of(
             host,
             phone: practice.inner.phone,
             revision,
-            title: title(&scene, banner.as_ref(), words),
+            title,
+            heading,
             heard,
             notice,
             reload_after: match scene {
@@ -169,17 +185,6 @@ pub(super) fn of(
     })
 }
 
-fn title(scene: &Shown<'_>, banner: Option<&Banner>, words: &Words) -> String {
-    let now = match (banner, scene) {
-        (Some(banner), _) => banner.ending.title,
-        (None, Shown::Form(_)) => return words.title.to_owned(),
-        (None, Shown::Starting) => words.starting,
-        (None, Shown::UnderWay(login)) => login.heading,
-        (None, Shown::SignedIn(_)) => words.signed_in,
-    };
-    format!("{now} – {}", words.title)
-}
-
 fn sign_in_box<'a>(practice: &'a Practice, state: &'a State) -> SignInBox<'a> {
     let asked = &state.asked;
     let people = practice.inner.people.iter();
@@ -193,23 +198,21 @@ fn sign_in_box<'a>(practice: &'a Practice, state: &'a State) -> SignInBox<'a> {
 }
 
 fn banner(state: &State, words: &Words, language: Language, now: Monotonic) -> Option<Banner> {
-    let own = |(ending, text): (Ending, &str)| Banner {
-        ending,
-        text: text.to_owned(),
-        text_lang: words.lang,
-        support_code: None,
-        retry: None,
-    };
+    let own =
+        |(ending, text)| Banner { ending, text, text_lang: language.tag(), support_code: None, retry: None };
     match &state.scene {
         Scene::SignedOut { just_now: false } | Scene::Starting | Scene::SignedIn(_) => None,
         Scene::SignedOut { just_now: true } => Some(own(words.signed_out())),
         Scene::Unreachable => Some(own(words.unreachable())),
-        Scene::SessionOver(reason) => Some(own(words.session_over(*reason))),
+        Scene::SessionOver(reason) => {
+            let text = problem_message("session_ended", reason.map(SessionEndReason::as_str), language);
+            Some(own((words.session_over(), text)))
+        }
         Scene::Login(login) if is_under_way(&login.now) => None,
         Scene::Login(login) => {
             let (text, said_in) = login.said(language);
             Some(Banner {
-                ending: words.ending_of_login(&login.now),
+                ending: Ending::of_login(&login.now, language),
                 text: text.to_owned(),
                 text_lang: said_in.tag(),
                 support_code: Some(login.now.support_code.clone()),
@@ -217,13 +220,21 @@ fn banner(state: &State, words: &Words, language: Language, now: Monotonic) -> O
             })
         }
         Scene::Refused(problem) => Some(Banner {
-            ending: words.ending_of_problem(problem),
-            text: problem.user_message.clone(),
-            text_lang: state.language.tag(),
+            ending: Ending::of_problem(problem, language),
+            text: said_about(problem, state.language, language),
+            text_lang: language.tag(),
             support_code: problem.support_code.clone(),
             retry: retry(state, problem, now),
         }),
     }
+}
+
+/// What Relais said, or would have said: a refused call has left nothing behind that could be asked again.
+fn said_about(problem: &Problem, said_in: Language, language: Language) -> String {
+    if said_in == language && !problem.user_message.is_empty() {
+        return problem.user_message.clone();
+    }
+    problem_message(&problem.code, problem.reason.as_deref(), language)
 }
 
 fn retry(state: &State, problem: &Problem, now: Monotonic) -> Option<Retry> {
@@ -243,7 +254,11 @@ fn under_way<'a>(login: &'a Login, words: &Words, language: Language, now: Monot
     let (text, said_in) = login.said(language);
     let left = login.ends.since(now).as_millis().div_ceil(1000);
     UnderWay {
-        heading: if confirmed { words.confirmed } else { words.under_way },
+        heading: login_title(
+            if confirmed { LoginStatus::Approved } else { LoginStatus::Pending },
+            None,
+            language,
+        ),
         digits: &login.now.binding_message,
         text,
         text_lang: said_in.tag(),

@@ -2,8 +2,7 @@
 
 use crate::client::{LoginObject, Problem, Word};
 use crate::domain::login::{LoginReason, LoginStatus};
-use crate::domain::session::SessionEndReason;
-use crate::domain::texts::Language;
+use crate::domain::texts::{Language, login_title, problem_title};
 
 /// The words of the page in one language.
 pub(super) struct Words {
@@ -24,15 +23,11 @@ pub(super) struct Words {
     pub mobile: &'static str,
     pub card: &'static str,
     pub start: &'static str,
-    pub starting: &'static str,
     pub starting_text: &'static str,
-    pub under_way: &'static str,
-    pub confirmed: &'static str,
     pub compare: &'static str,
     pub left: &'static str,
     pub cancel: &'static str,
     pub cancelling: &'static str,
-    pub signed_in: &'static str,
     pub identifier: &'static str,
     pub profession: &'static str,
     pub no_profession: &'static str,
@@ -87,15 +82,11 @@ static FRENCH: Words = Words {
     mobile: "e-CPS sur mobile",
     card: "Carte CPx",
     start: "Se connecter",
-    starting: "Envoi de la demande",
     starting_text: "Le logiciel demande à Relais de commencer une connexion.",
-    under_way: "Confirmez la connexion",
-    confirmed: "Connexion confirmée",
     compare: "Nombre à comparer",
     left: "Temps restant",
     cancel: "Annuler la demande",
     cancelling: "Annulation…",
-    signed_in: "Session ouverte",
     identifier: "Identifiant",
     profession: "Profession",
     no_profession: "aucune",
@@ -157,15 +148,11 @@ static ENGLISH: Words = Words {
     mobile: "e-CPS on a mobile",
     card: "CPx card",
     start: "Sign in",
-    starting: "Sending the request",
     starting_text: "The software asks Relais to start a login.",
-    under_way: "Confirm the sign-in",
-    confirmed: "Sign-in confirmed",
     compare: "Number to compare",
     left: "Time left",
     cancel: "Cancel the request",
     cancelling: "Cancelling…",
-    signed_in: "Session open",
     identifier: "Identifier",
     profession: "Profession",
     no_profession: "none",
@@ -219,10 +206,37 @@ impl Ending {
     pub(super) fn is(&self, tone: &str) -> bool {
         self.tone == tone
     }
-}
 
-const fn ending(tone: &'static str, title: &'static str) -> Ending {
-    Ending { tone, title }
+    /// How a login that came to nothing ended.
+    pub(super) fn of_login(login: &LoginObject, language: Language) -> Self {
+        let reason = match &login.reason {
+            Some(Word::Known(reason)) => Some(*reason),
+            _ => None,
+        };
+        let status = match &login.status {
+            Word::Known(status) => *status,
+            Word::Other(_) => LoginStatus::Failed,
+        };
+        let tone = match reason {
+            Some(LoginReason::Expired | LoginReason::PickUpExpired) => "expired",
+            Some(LoginReason::Cancelled | LoginReason::Superseded) => "plain",
+            Some(
+                LoginReason::ProviderUnavailable | LoginReason::OutcomeUnknown | LoginReason::AnswerLost,
+            ) => "late",
+            _ => "denied",
+        };
+        Self { tone, title: login_title(status, reason, language) }
+    }
+
+    /// Why no login was started.
+    pub(super) fn of_problem(problem: &Problem, language: Language) -> Self {
+        let tone = match problem.code.as_str() {
+            "already_pending" | "rate_limited" => "expired",
+            "provider_unavailable" => "late",
+            _ => "denied",
+        };
+        Self { tone, title: problem_title(&problem.code, language) }
+    }
 }
 
 impl Words {
@@ -233,110 +247,17 @@ impl Words {
         }
     }
 
-    fn either(&self, french: &'static str, english: &'static str) -> &'static str {
-        if self.lang == FRENCH.lang { french } else { english }
+    pub(super) fn signed_out(&self) -> (Ending, String) {
+        (Ending { tone: "plain", title: self.signed_out }, self.signed_out_text.to_owned())
     }
 
-    /// How a login that came to nothing ended.
-    pub(super) fn ending_of_login(&self, login: &LoginObject) -> Ending {
-        let reason = match &login.reason {
-            Some(Word::Known(reason)) => Some(*reason),
-            _ => None,
-        };
-        match reason {
-            Some(LoginReason::UserDenied) => {
-                ending("denied", self.either("Demande refusée", "Request denied"))
-            }
-            Some(LoginReason::Expired) => {
-                ending("expired", self.either("Aucune réponse à temps", "No answer in time"))
-            }
-            Some(LoginReason::PickUpExpired) => {
-                ending("expired", self.either("Session non ouverte à temps", "Session not opened in time"))
-            }
-            Some(LoginReason::Cancelled) => {
-                ending("plain", self.either("Demande annulée", "Request cancelled"))
-            }
-            Some(LoginReason::Superseded) => {
-                ending("plain", self.either("Demande remplacée", "Request replaced"))
-            }
-            Some(LoginReason::UserUnknown) => {
-                ending("denied", self.either("Identifiant inconnu", "Unknown person"))
-            }
-            Some(LoginReason::IdentityMismatch) => {
-                ending("denied", self.either("Une autre personne a confirmé", "Someone else confirmed"))
-            }
-            Some(LoginReason::ProviderUnavailable) => self.unavailable(),
-            Some(LoginReason::OutcomeUnknown) => {
-                ending("expired", self.either("Issue inconnue", "Outcome unknown"))
-            }
-            Some(LoginReason::ProviderRejectedClient) => self.client_refused(),
-            _ => match &login.status {
-                Word::Known(LoginStatus::Denied) => {
-                    ending("denied", self.either("Demande refusée", "Request denied"))
-                }
-                _ => ending("denied", self.either("La connexion a échoué", "The sign-in failed")),
-            },
-        }
+    pub(super) fn unreachable(&self) -> (Ending, String) {
+        (Ending { tone: "late", title: self.unreachable }, self.unreachable_text.to_owned())
     }
 
-    /// Why no login was started.
-    pub(super) fn ending_of_problem(&self, problem: &Problem) -> Ending {
-        match problem.code.as_str() {
-            "already_pending" => ending(
-                "expired",
-                self.either("Une demande est déjà en cours", "A request is already under way"),
-            ),
-            "rate_limited" => ending("expired", self.either("Trop de demandes", "Too many requests")),
-            "login_hint_malformed" | "invalid_request" => {
-                ending("denied", self.either("Identifiant mal formé", "Malformed identifier"))
-            }
-            "provider_unavailable" => self.unavailable(),
-            "application_unauthenticated" | "application_disabled" => self.client_refused(),
-            _ => ending("denied", self.either("La connexion a échoué", "The sign-in failed")),
-        }
-    }
-
-    fn unavailable(&self) -> Ending {
-        let title =
-            self.either("Service d’authentification indisponible", "Authentication service unavailable");
-        ending("late", title)
-    }
-
-    fn client_refused(&self) -> Ending {
-        ending("denied", self.either("Logiciel refusé", "Software refused"))
-    }
-
-    pub(super) fn signed_out(&self) -> (Ending, &'static str) {
-        (ending("plain", self.signed_out), self.signed_out_text)
-    }
-
-    pub(super) fn unreachable(&self) -> (Ending, &'static str) {
-        (ending("late", self.unreachable), self.unreachable_text)
-    }
-
-    /// Why a session ended without its holder's doing.
-    pub(super) fn session_over(&self, reason: Option<SessionEndReason>) -> (Ending, &'static str) {
-        let text = match reason {
-            Some(SessionEndReason::Idle) => {
-                self.either("Elle est restée trop longtemps sans activité.", "It was not used for too long.")
-            }
-            Some(SessionEndReason::Absolute) => {
-                self.either("Sa durée maximale est atteinte.", "Its longest life is over.")
-            }
-            Some(SessionEndReason::Revoked) => {
-                self.either("Elle a été fermée par un administrateur.", "An operator ended it.")
-            }
-            Some(SessionEndReason::IdpLogout) => self
-                .either("Le service d’authentification y a mis fin.", "The authentication service ended it."),
-            Some(SessionEndReason::Superseded) => self.either(
-                "Une session plus récente de la même personne l’a remplacée.",
-                "A newer session of the same person took its place.",
-            ),
-            Some(SessionEndReason::ReauthRequired | SessionEndReason::Logout) | None => {
-                self.either("Reconnectez-vous pour continuer.", "Sign in again to go on.")
-            }
-        };
-        (ending("plain", self.session_over), text)
+    /// A session that ended without its holder's doing.
+    pub(super) fn session_over(&self) -> Ending {
+        Ending { tone: "plain", title: self.session_over }
     }
 
     pub(super) fn means(&self, channel: &str) -> &'static str {

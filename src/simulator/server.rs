@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -147,7 +151,8 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { simulator, tls, provider, control, also, front, .. } = self;
         let limits = Limits { drain_timeout: DRAIN, ..Limits::default() };
-        let control_router = simulator.control_router(front);
+        let let_go = from_fn_with_state(shutdown.clone(), until_shutdown);
+        let control_router = simulator.control_router(front).layer(let_go);
         let serve_also = async {
             if let Some(also) = also {
                 serve(also, None, control_router.clone(), limits.clone(), shutdown.clone()).await;
@@ -160,6 +165,17 @@ impl Server {
             serve_also,
             reload(&tls, &*simulator.inner.clock, &shutdown),
         );
+    }
+}
+
+/// Lets pages go that wait for something new: nothing comes any more.
+async fn until_shutdown(State(shutdown): State<CancellationToken>, request: Request, next: Next) -> Response {
+    if request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    tokio::select! {
+        answer = next.run(request) => answer,
+        () = shutdown.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 

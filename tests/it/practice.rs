@@ -56,7 +56,7 @@ async fn a_session_that_ends_without_its_holder_is_shown_as_ended_with_the_reaso
             () = stack.clock.advance_slowly(Duration::from_secs(120), Duration::from_secs(2)) => {}
         }
     };
-    assert!(page.contains("It was not used for too long."), "{page}");
+    assert!(page.contains("closed for lack of activity"), "{page}");
     // Ten minutes without a use: the software heard of the end, it did not keep asking for it.
     let after = calls(&page);
     assert!(after.len() - before <= 2, "{after:?}");

@@ -85,9 +85,7 @@ pub(super) async fn logins_when_asked(server: &Url, clock: &Arc<dyn Clock>) {
         match sign_in(&client, &start, key, clock.as_ref(), &mut screen, never).await {
             Ok(SignIn::Done(Outcome::Session(picked_up))) => screen.session(&picked_up.session),
             Ok(SignIn::Done(Outcome::Ended(_)) | SignIn::Interrupted(_)) => {}
-            Err(error) => {
-                failed(&error);
-            }
+            Err(error) => screen.refused(&error),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::super::output::{printable, with_causes};
-use super::super::terminal::{Observer, Screen, SignIn};
+use super::super::output::with_causes;
+use super::super::terminal::{Asking, Observer, Screen, SignIn};
 use super::{Format, Streams};
 use crate::client::{ClientError, LoginObject, Outcome, PickedUp, Received, Word};
 use crate::domain::login::{LoginReason, LoginStatus};
@@ -28,30 +28,38 @@ pub(super) enum Exit {
 }
 
 /// Why there is no login at all.
-pub(super) struct Refused {
-    exit: Exit,
-    /// In words, for whoever called the verb.
-    why: String,
-    /// The same for a program.
-    members: Value,
+pub(super) enum Refused {
+    /// The command line, its files or its stdin are at fault.
+    Usage(String),
+    /// A call was refused or lost.
+    Call(ClientError),
 }
 
 impl Refused {
-    /// The command line, its files or its stdin are at fault.
     pub(super) fn usage(why: impl Into<String>) -> Self {
-        let why = why.into();
-        Self { exit: Exit::Usage, members: json!({ "error": why }), why }
+        Self::Usage(why.into())
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Call(error) => exit_of(error),
+        }
+    }
+
+    /// The same for a program.
+    fn members(&self) -> Value {
+        match self {
+            Self::Usage(why) => json!({ "error": why }),
+            Self::Call(ClientError::Problem(problem)) => json!({ "problem": problem.json }),
+            Self::Call(error) => json!({ "error": with_causes(error) }),
+        }
     }
 }
 
 impl From<ClientError> for Refused {
     fn from(error: ClientError) -> Self {
-        let why = spoken(&error);
-        let members = match &error {
-            ClientError::Problem(problem) => json!({ "problem": problem.json }),
-            _ => json!({ "error": why }),
-        };
-        Self { exit: exit_of(&error), why, members }
+        Self::Call(error)
     }
 }
 
@@ -63,17 +71,17 @@ pub(super) struct Report {
     /// JSON for the caller.
     data: Option<Box<dyn Write + Send>>,
     /// Words for the caller, where the screen is not there already.
-    words: Option<Box<dyn Write + Send>>,
+    words: Option<Screen<Box<dyn Write + Send>>>,
 }
 
 impl Report {
     pub(super) fn new(format: Format, language: Language, streams: Streams) -> Self {
         let Streams { data, words, animated } = streams;
-        let screen = |out| Some(Screen::new(out, animated, language));
+        let screen = |out| Some(Screen::new(out, animated, language).cancelled_by_ctrl_c());
         match format {
-            Format::Text => Self { format, screen: screen(data), data: None, words: Some(words) },
+            Format::Text => Self { format, screen: screen(data), data: None, words: screen(words) },
             Format::Json => Self { format, screen: screen(words), data: Some(data), words: None },
-            Format::Jsonl => Self { format, screen: None, data: Some(data), words: Some(words) },
+            Format::Jsonl => Self { format, screen: None, data: Some(data), words: screen(words) },
         }
     }
 
@@ -117,15 +125,17 @@ impl Report {
     }
 
     pub(super) fn refused(&mut self, refused: &Refused) -> Exit {
-        match (&mut self.words, &mut self.screen) {
-            (Some(words), _) => {
-                let _ = writeln!(words, "relais: {}", printable(&refused.why));
-            }
-            (None, Some(screen)) => screen.line(&format!("relais: {}", refused.why)),
-            (None, None) => {}
+        if let (Some(_), Some(screen)) = (&self.words, &mut self.screen) {
+            screen.rest();
         }
-        self.event("ended", &refused.members);
-        refused.exit
+        if let Some(told) = self.words.as_mut().or(self.screen.as_mut()) {
+            match refused {
+                Refused::Usage(why) => told.line(&format!("relais: {why}")),
+                Refused::Call(error) => told.refused(error),
+            }
+        }
+        self.event("ended", &refused.members());
+        refused.exit()
     }
 
     /// Writes an event, where events are what the caller wants; whether the caller still listens.
@@ -162,6 +172,12 @@ impl Observer for Report {
             screen.tick(seconds_left);
         }
     }
+
+    fn asking(&mut self, what: Asking) {
+        if let Some(screen) = &mut self.screen {
+            screen.asking(what);
+        }
+    }
 }
 
 /// How a login that came to nothing ends the verb.
@@ -189,17 +205,5 @@ fn exit_of(error: &ClientError) -> Exit {
         Some("application_unauthenticated" | "application_disabled") => Exit::ClientRefused,
         Some("login_hint_malformed" | "registration_not_allowed" | "channel_not_allowed") => Exit::Usage,
         _ => Exit::Failed,
-    }
-}
-
-/// The sentence for the person, then the words for whoever helps.
-fn spoken(error: &ClientError) -> String {
-    match error {
-        ClientError::Problem(problem) => {
-            let code = problem.support_code.as_deref().map(|code| format!(", {code}")).unwrap_or_default();
-            let detail = problem.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            format!("{} [{problem}{code}]{detail}", problem.user_message)
-        }
-        error => with_causes(error),
     }
 }

@@ -222,6 +222,58 @@ async fn a_hanging_answer_does_not_keep_the_provider_from_ending() {
 }
 
 #[tokio::test]
+async fn a_page_that_waits_for_something_new_is_let_go_at_the_end() {
+    let running = Running::start().await;
+    let client = running.client(None);
+    let page = async |more: &str| {
+        let url = format!("{}/?lang=en{more}", running.control);
+        client.send(request(Method::GET, &url, HeaderMap::new(), None)).await.expect("an answer")
+    };
+    let html = String::from_utf8(page("").await.body).expect("text");
+    let seen = html.split_once("data-revision=\"").and_then(|(_, rest)| rest.split_once('"')).expect("one").0;
+    let more = format!("&seen={seen}");
+    let mut parked = Box::pin(page(&more));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut parked).await;
+    assert!(early.is_err(), "it waits");
+    running.shutdown.cancel();
+    assert_eq!(parked.await.status, 503);
+    running.task.await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_second_address_is_answered_too() {
+    crate::net::install_provider();
+    let folder = tempfile::tempdir().expect("folder");
+    let ca = authority();
+    let mut settings = settings(&ca, folder.path(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    // A port that was free a moment ago.
+    let free = tokio::net::TcpListener::bind((Ipv4Addr::new(127, 0, 0, 3), 0)).await.expect("a port");
+    let second = free.local_addr().expect("an address");
+    drop(free);
+    settings.front.also_on = Some(second);
+    let server =
+        Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).await.expect("server");
+    let first = server.control_url();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(server.run(shutdown.clone()));
+    let client = Outbound::new(OutboundSettings {
+        roots: None,
+        identity: None,
+        address_policy: AddressPolicy::AllowPrivate,
+        https_only: false,
+    })
+    .expect("client");
+    for base in [first, format!("http://{second}")] {
+        let url = format!("{base}/_sim/requests");
+        let answer =
+            client.send(request(Method::GET, &url, HeaderMap::new(), None)).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{url}");
+    }
+    shutdown.cancel();
+    task.await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn a_taken_port_is_told() {
     crate::net::install_provider();
     let taken = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");

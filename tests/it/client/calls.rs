@@ -1,10 +1,11 @@
 //! Each call: what goes out, what comes back, what is repeated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use relais::client::{
-    Client, ClientError, ClientSettings, Credential, PickUp, SettingsError, StartLogin, Wait, Word,
+    CallEnd, Client, ClientError, ClientSettings, Credential, Observer, PickUp, SentRequest, SettingsError,
+    StartLogin, Wait, Word,
 };
 use relais::domain::ids::LoginId;
 use relais::domain::login::LoginStatus;
@@ -38,6 +39,57 @@ fn hint() -> StartLogin {
 
 fn error<T>(result: Result<T, ClientError>) -> ClientError {
     result.err().expect("the call fails")
+}
+
+/// Notes what goes out and what becomes of it.
+#[derive(Default)]
+struct Notes {
+    sent: Mutex<Vec<SentRequest>>,
+    ended: Mutex<Vec<(u64, CallEnd)>>,
+}
+
+impl Observer for Notes {
+    fn sent(&self, request: SentRequest) -> u64 {
+        let mut sent = self.sent.lock().unwrap();
+        sent.push(request);
+        sent.len() as u64
+    }
+
+    fn ended(&self, number: u64, end: CallEnd) {
+        self.ended.lock().unwrap().push((number, end));
+    }
+}
+
+#[tokio::test]
+async fn who_watches_sees_each_call_and_its_end_but_no_secret() {
+    let server = Scripted::serve().await;
+    server
+        .on("POST /v1/logins", [Say::Lost, started("pending")])
+        .on(&login_call("GET"), [Say::Silence])
+        .on("GET /v1/session", [Say::Problem(401, "session_ended", Value::Null)]);
+    let notes = Arc::new(Notes::default());
+    let client = server.client().observed(notes.clone());
+    let begun = client.start(&hint(), KEY).await.ok().unwrap();
+    let wait = Wait { at_most: Duration::from_secs(5), known_version: Some(1) };
+    let reading = client.login(login_id(), &begun.login_token, Some(wait));
+    assert!(tokio::time::timeout(Duration::from_millis(100), reading).await.is_err());
+    assert!(client.session(&handle(), false).await.is_err());
+
+    let (sent, ended) = (notes.sent.lock().unwrap(), notes.ended.lock().unwrap());
+    let calls: Vec<String> = sent.iter().map(|sent| format!("{} {}", sent.method, sent.path)).collect();
+    let logins = "POST /relais/v1/logins".to_owned();
+    let login = format!("GET /relais/v1/logins/{LOGIN_ID}");
+    let expected = [logins.clone(), logins, login, "GET /relais/v1/session?touch=false".to_owned()];
+    assert_eq!(calls, expected, "a repetition is a call");
+    assert_eq!(sent[0].body, Some(json!({ "login_hint": "899700000001" })));
+    assert!(sent[2].headers.contains(&("prefer".to_owned(), "wait=5".to_owned())));
+    assert!(matches!(&ended[0], (1, CallEnd::Lost)));
+    let (2, CallEnd::Answered { status, body: Some(body) }) = &ended[1] else { panic!("{:?}", ended[1]) };
+    assert_eq!((status.as_u16(), &body["login_token"]), (201, &json!("rlt_••••••")));
+    assert!(matches!(&ended[2], (3, CallEnd::GivenUp)));
+    assert!(matches!(&ended[3], (4, CallEnd::Answered { status, .. }) if *status == 401));
+    let seen = format!("{sent:?}{ended:?}");
+    assert!(!seen.contains("secret") && !seen.contains("ZGVtbzpkZW1v"), "{seen}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::future::ready;
 
 use serde_json::{Value, json};
 
-use super::running::{eventually, run};
+use super::running::{Running, eventually, run};
 use super::site::{Node, Site, person};
 use crate::support::stack::Backend;
 
@@ -141,4 +141,69 @@ async fn usage_errors_and_dead_ends_of_the_login_verb() {
     let (code, _, words) = production.login_verb(&[&DESK[..], &["899700000001"]].concat()).await;
     assert_eq!(code, 2);
     assert!(words.contains("stdin"), "{words}");
+}
+
+/// What a terminal shows in the end: lines that were written over are as they were left.
+fn lines_left(shown: &str) -> Vec<String> {
+    let left = |line: &str| line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default().to_owned();
+    shown.split('\n').map(left).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_terminal_each_end_is_told_apart_at_a_glance() {
+    let site = Site::on(Backend::Sqlite).await;
+    let node = site.serve().await;
+    let at_terminal = |hint: &str| {
+        let secret = ["--application", "desk", "--secret-file", "desk", hint];
+        let mut command = node.login_command(&secret);
+        command.env("LANG", "en_GB.UTF-8");
+        Running::in_a_terminal(&command)
+    };
+    let check = |verb: &Running, headline: &str| {
+        let lines = lines_left(&verb.stdout());
+        let at = lines.iter().position(|line| line == headline);
+        assert!(at.is_some(), "{headline}: {lines:?}");
+        let below = &lines[at.unwrap_or_default()..];
+        assert!(below.iter().any(|line| line.starts_with("     Support code: ")), "{lines:?}");
+        assert!(lines.iter().all(|line| line.chars().count() < 80), "{lines:?}");
+        assert!(!verb.stdout().contains('\u{1b}'), "plain text: {lines:?}");
+    };
+
+    let hint = person(220);
+    let (mut verb, _keyboard) = at_terminal(&hint);
+    let request = site.request_for(&hint).await;
+    verb.shows("Ctrl-C cancels").await;
+    let digits = request["binding_message"].as_str().expect("digits");
+    assert!(
+        verb.stdout().contains(&relais::cli::terminal::big(digits).replace('\n', "\r\n")),
+        "{}",
+        verb.stdout()
+    );
+    site.decide(&hint, "deny", Value::Null).await;
+    assert_eq!(verb.ended().await, 10);
+    check(&verb, "[--] Request denied");
+
+    let hint = person(221);
+    let (mut verb, _keyboard) = at_terminal(&hint);
+    site.approve(&hint).await;
+    assert_eq!(verb.ended().await, 0, "{}", verb.stdout());
+    check(&verb, "[ok] Session open");
+
+    let (mut verb, _keyboard) = at_terminal("unknown-2");
+    assert_eq!(verb.ended().await, 12);
+    check(&verb, "[--] Unknown person");
+
+    let hint = person(222);
+    let (mut verb, mut keyboard) = at_terminal(&hint);
+    verb.shows("Ctrl-C cancels").await;
+    std::io::Write::write_all(&mut keyboard, &[3]).expect("typed");
+    assert_eq!(verb.ended().await, 13, "{}", verb.stdout());
+    check(&verb, "[--] Request cancelled");
+
+    let hint = person(223);
+    node.start(&hint).await.expect(201);
+    let (mut verb, _keyboard) = at_terminal(&hint);
+    assert_eq!(verb.ended().await, 15);
+    check(&verb, "[--] A request is already under way");
+    assert!(verb.stdout().contains("Try again in: "), "{}", verb.stdout());
 }

@@ -2,6 +2,7 @@
 //! simulated provider as a process of its own; nodes of `relais serve`.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -379,9 +380,14 @@ impl Node {
 
     /// The same, still running.
     pub fn begin_login_verb(&self, arguments: &[&str]) -> Running {
+        Running::start(self.login_command(arguments))
+    }
+
+    /// The verb, to be started.
+    pub fn login_command(&self, arguments: &[&str]) -> Command {
         let mut command = relais(&self.folder);
         command.args(["login", "--server", &self.url(), "--ca", "certs/ca.pem"]).args(arguments);
-        Running::start(command)
+        command
     }
 }
 
