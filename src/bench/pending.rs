@@ -19,7 +19,7 @@ struct Results {
     #[serde(skip_serializing_if = "Option::is_none")]
     server_bytes_per_pending: Option<u64>,
     /// What so many logins are owed in the time that they were looked at.
-    polls_expected: u64,
+    polls_expected: u128,
     polls: Polls,
 }
 
@@ -31,9 +31,13 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     let started = start(site, settings, &mut errors).await;
     let starting = watch.end().await;
 
+    let interval = Duration::from_secs(settings.interval) + margin();
+    // Whole intervals: each login is owed as many polls, whenever it was started.
+    let intervals = settings.duration.as_millis().div_ceil(interval.as_millis());
+    let look_on = interval * u32::try_from(intervals).unwrap_or(u32::MAX);
     let before = site.stats().await?;
     let watch = site.watch();
-    site.clients.clock.sleep(settings.duration).await;
+    site.clients.clock.sleep(look_on).await;
     let polls = Polls::of(&site.stats().await?.since(&before));
     let waiting = watch.end().await;
 
@@ -45,7 +49,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     let results = Results {
         pending,
         server_bytes_per_pending: cost,
-        polls_expected: owed(pending, settings.duration, Duration::from_secs(settings.interval) + margin()),
+        polls_expected: u128::try_from(pending).unwrap_or_default() * intervals,
         polls,
     };
     site.cancel(started, &mut errors).await;
@@ -79,9 +83,4 @@ pub(super) async fn start(site: &Site, settings: &Settings, errors: &mut Errors)
 pub(super) fn bytes_each(kib_before: u64, kib_after: u64, count: usize) -> u64 {
     let count = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
     kib_after.saturating_sub(kib_before) * 1024 / count
-}
-
-fn owed(logins: usize, time: Duration, interval: Duration) -> u64 {
-    let logins = u128::try_from(logins).unwrap_or(u128::MAX);
-    u64::try_from(logins * time.as_millis() / interval.as_millis()).unwrap_or(u64::MAX)
 }

@@ -231,11 +231,17 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn record_use(&self, used: RecordUse) -> Result<UseOutcome, StoreError> {
-        let settled = self
-            .read("record_use", used.clone(), |db, _, input| Box::pin(sessions::use_without_write(db, input)))
-            .await?;
-        if let Some(outcome) = settled {
-            return Ok(outcome);
+        // A handle's first use is to be written: it was unused a moment ago. A time of use is often written by another
+        // call meanwhile, and then needs no place among the writes.
+        if used.touch {
+            let settled = self
+                .read("record_use", used.clone(), |db, _, input| {
+                    Box::pin(sessions::use_without_write(db, input))
+                })
+                .await?;
+            if let Some(outcome) = settled {
+                return Ok(outcome);
+            }
         }
         self.write("record_use", used, |db, _, input| Box::pin(sessions::record_use(db, input))).await
     }

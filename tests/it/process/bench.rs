@@ -73,7 +73,7 @@ async fn pending_logins_and_waiters_are_measured_over_either_protocol() {
     let (code, report, stderr) = bench(&site, &node, &site.control(), &arguments).await;
     assert_eq!(code, 0, "{report} {stderr}");
     let results = &report["results"];
-    assert_eq!((&results["pending"], &results["polls_expected"]), (&json!(3), &json!(7)), "{report}");
+    assert_eq!((&results["pending"], &results["polls_expected"]), (&json!(3), &json!(9)), "{report}");
     assert!(results["polls"]["lateness"]["count"].as_u64().is_some_and(|polls| polls >= 3), "{report}");
     let ended = site.requests().await;
     for streams in ["1", "2"] {
