@@ -25,6 +25,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How many logins one statement asks about.
 const BATCH: usize = 500;
 
+/// From so many waiting logins on, those that are due are gathered for a moment: one statement asks about many. With
+/// fewer the statements do not matter, and nobody waits for one.
+const MANY: usize = 500;
+const GATHER: Duration = Duration::from_millis(10);
+
 /// A login between two polls.
 pub(super) struct Waiting {
     pub(super) job: PollJob,
@@ -43,7 +48,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 struct Queue {
     due: BinaryHeap<Reverse<(Monotonic, LoginId)>>,
-    waiting: HashMap<LoginId, Waiting>,
+    /// Boxed: a map that grows has room for up to twice as many as are in it.
+    waiting: HashMap<LoginId, Box<Waiting>>,
 }
 
 /// The timer queue.
@@ -80,16 +86,22 @@ impl Poller {
 
     pub(super) fn put(&self, at: Monotonic, waiting: Waiting) {
         let login_id = waiting.job.login.login_id;
-        let waiting = Waiting { due: at, ..waiting };
+        let waiting = Box::new(Waiting { due: at, ..waiting });
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = queue.due.peek().is_none_or(|Reverse((first, _))| at < *first);
         queue.due.push(Reverse((at, login_id)));
         queue.waiting.insert(login_id, waiting);
         drop(queue);
-        self.earlier.notify_one();
+        if is_first {
+            self.earlier.notify_one();
+        }
     }
 
-    fn next_due(&self) -> Option<Monotonic> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).due.peek().map(|Reverse((at, _))| *at)
+    /// When to look at the queue next.
+    fn next_look(&self) -> Option<Monotonic> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Reverse((at, _)) = *queue.due.peek()?;
+        Some(if queue.waiting.len() < MANY { at } else { at + GATHER })
     }
 
     fn take_due(&self, now: Monotonic) -> Vec<LoginId> {
@@ -105,7 +117,8 @@ impl Poller {
     }
 
     fn take(&self, login_id: LoginId) -> Option<Waiting> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&login_id)
+        let taken = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&login_id);
+        taken.map(|waiting| *waiting)
     }
 
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
@@ -123,13 +136,13 @@ impl Engine {
     /// Sends polls as they fall due, until the node drains.
     pub(super) async fn run_poller(self: Arc<Self>) {
         loop {
-            let due = self.poller.next_due();
+            let look = self.poller.next_look();
             let earlier = self.poller.earlier.notified();
             tokio::select! {
                 () = self.draining.cancelled() => return,
                 () = earlier => continue,
                 () = async {
-                    match due {
+                    match look {
                         Some(at) => self.clock.sleep_until(at).await,
                         None => std::future::pending().await,
                     }
