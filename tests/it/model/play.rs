@@ -4,6 +4,7 @@
 //! after the other, in whatever order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::mem::discriminant;
 use std::time::Duration;
 
@@ -91,7 +92,10 @@ impl Play<'_> {
             .map(|call| driver::execute(store, &self.stage.registration, &self.known, call.clone()));
         let mut told = Vec::with_capacity(calls.len());
         for outcome in join_all(running).await {
-            told.push(outcome.map_err(|error| format!("the store fails: {error}"))?);
+            told.push(outcome.map_err(|error| {
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                format!("the store fails: {error}: {cause}")
+            })?);
         }
         let facts = driver::look(&self.stage.harness.raw, &self.known).await;
         let audit = if calls.len() > 1 { Some(self.audit().await) } else { None };

@@ -1,6 +1,7 @@
 //! Many sequences at once, from one seed; one that fails is made short and told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -16,6 +17,11 @@ use crate::store::harness::{Harness, NOW, Raw};
 
 /// How often a sequence that may fail by chance is tried while it is made shorter.
 const TRIES: u32 = 5;
+
+/// How often, in all, a sequence is played anew because the database did not answer in the time that a caller has: on a
+/// machine whose disk stalls for seconds that says nothing about the model. Statements that are slow by themselves would
+/// do it more often.
+const STALLS: u32 = 5;
 
 /// How many shorter sequences are tried.
 const SHORTER: u32 = 200;
@@ -41,6 +47,13 @@ pub fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
     }
 }
 
+/// Whether a call of the store ended because the database did not answer in time.
+fn stalled(error: &str) -> bool {
+    ["the database did not answer", "canceling statement due to statement timeout"]
+        .iter()
+        .any(|said| error.contains(said))
+}
+
 fn tree(strategy: &BoxedStrategy<Vec<Op>>, seed: u64, run: u32) -> impl ValueTree<Value = Vec<Op>> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -55,13 +68,30 @@ impl Runs {
         look_with_more_connections(&mut harness).await;
         let (harness, seed) = (Arc::new(harness), setting("RELAIS_MODEL_SEED", 1_u64));
         let only = setting("RELAIS_MODEL_RUN", u32::MAX);
+        let stalls = Arc::new(AtomicU32::new(0));
         let runs = (0..self.count).filter(|run| only == u32::MAX || only == *run);
         let playing = runs.map(|run| {
             let ops = tree(&self.strategy, seed, run).current();
             let (harness, start) = (Arc::clone(&harness), NOW + self.apart * (self.count - run));
+            let stalls = Arc::clone(&stalls);
             async move {
-                let played = tokio::spawn(async move { play(&harness, start, &ops).await }).await;
-                (run, played.unwrap_or_else(|error| Err(error.to_string())))
+                let mut start = start;
+                loop {
+                    let (harness, ops) = (Arc::clone(&harness), ops.clone());
+                    let played = tokio::spawn(async move { play(&harness, start, &ops).await }).await;
+                    match played.unwrap_or_else(|error| Err(error.to_string())) {
+                        Err(error) if stalled(&error) => {
+                            let before = stalls.fetch_add(1, Ordering::Relaxed);
+                            if before >= STALLS {
+                                return (run, Err(error));
+                            }
+                            eprintln!("run {run} is played anew: {error}");
+                            // Earlier than all others: what the broken sequence left is not overdue then.
+                            start = NOW - self.apart * (before + 1);
+                        }
+                        played => return (run, played),
+                    }
+                }
             }
         });
         let mut playing = stream::iter(playing).buffer_unordered(self.at_once);
