@@ -1,5 +1,6 @@
 //! Many sequences at once, from one seed; one that fails is made short and told.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Runs {
                             if before >= STALLS {
                                 return (run, Err(error));
                             }
-                            eprintln!("run {run} is played anew: {error}");
+                            let _ = writeln!(std::io::stderr(), "run {run} is played anew: {error}");
                             // Earlier than all others: what the broken sequence left is not overdue then.
                             start = NOW - self.apart * (before + 1);
                         }
