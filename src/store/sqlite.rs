@@ -101,6 +101,8 @@ impl SqliteStore {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not go away between two uses, and asking costs as much as a small read.
+            .test_before_acquire(false)
             .connect_with(options(path).read_only(true))
             .await
             .map_err(open_error)?;
@@ -124,6 +126,11 @@ impl SqliteStore {
     }
 }
 
+/// After how many pages of 4 KiB in the write-ahead log they are copied into the database, by whoever commits next: one
+/// login writes some sixty, most of them the same as the one before, and the copying holds every commit up. 32 MiB are
+/// read again in a moment after a crash.
+const CHECKPOINT_PAGES: &str = "8192";
+
 /// How every connection is opened. `synchronous=FULL`: what was answered survives a power cut.
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -133,6 +140,9 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         // What is wiped is overwritten, also in free pages: the ring key would open it.
         .pragma("secure_delete", "ON")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        // What savepoints keep of pages would be a file for each larger batch, made and removed again.
+        .pragma("temp_store", "MEMORY")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
 }
@@ -201,8 +211,15 @@ mod tests {
         let options = options(&folder.path().join("relais.db")).create_if_missing(true);
         let mut connection = options.connect().await.expect("a new file");
         let full: i64 = 2;
-        let settings: [(&'static str, i64); 3] =
-            [("PRAGMA synchronous", full), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 5000)];
+        let (on, in_memory) = (1, 2);
+        let settings: [(&'static str, i64); 6] = [
+            ("PRAGMA synchronous", full),
+            ("PRAGMA foreign_keys", on),
+            ("PRAGMA secure_delete", on),
+            ("PRAGMA busy_timeout", 5000),
+            ("PRAGMA temp_store", in_memory),
+            ("PRAGMA wal_autocheckpoint", 8192),
+        ];
         for (pragma, expected) in settings {
             let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.expect("a number");
             assert_eq!(found, expected, "{pragma}");
