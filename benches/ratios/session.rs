@@ -50,7 +50,7 @@ pub async fn run() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let folder = tempfile::tempdir().expect("a folder");
     let stop = CancellationToken::new();
-    let server = simulator(folder.path(), &clock).await;
+    let server = simulator(folder.path(), &clock);
     let issuer = server.issuer().to_owned();
     server.simulator().approve_by_itself(Duration::ZERO);
     tokio::spawn(server.run(stop.clone()));
@@ -77,7 +77,7 @@ pub async fn run() {
     stop.cancel();
 }
 
-async fn simulator(folder: &Path, clock: &Arc<dyn Clock>) -> Server {
+fn simulator(folder: &Path, clock: &Arc<dyn Clock>) -> Server {
     std::fs::create_dir(folder.join("keys")).expect("a folder");
     for name in ["now", "persons"] {
         let key = key_file::generate(&SystemRandom);
@@ -98,7 +98,7 @@ async fn simulator(folder: &Path, clock: &Arc<dyn Clock>) -> Server {
         personality: Personality::Psc,
         front: relais::simulator::Front::default(),
     };
-    Server::bind(settings, clock.clone(), Arc::new(SystemRandom)).await.expect("a simulated provider")
+    Server::bind(settings, clock.clone(), Arc::new(SystemRandom)).expect("a simulated provider")
 }
 
 async fn app(folder: &Path, database: &str, issuer: &str, clock: &Arc<dyn Clock>) -> App {

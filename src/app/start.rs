@@ -21,7 +21,7 @@ use crate::engine::directory::Directory;
 use crate::engine::ports::{Store, StoreError, Wake};
 use crate::engine::{Engine, Parts};
 use crate::http;
-use crate::net::listener::{Limits, serve};
+use crate::net::listener::{self, Limits, serve};
 use crate::net::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 use crate::provider;
 use crate::store::migrations::MigrateError;
@@ -91,8 +91,8 @@ impl App {
     ) -> Result<Self, StartError> {
         crate::net::install_provider();
         let recorder = exporter::install()?;
-        let (clients_listener, clients) = bind(config.clients.bind).await?;
-        let (ops_listener, ops) = bind(config.ops.bind).await?;
+        let (clients_listener, clients) = bind(config.clients.bind)?;
+        let (ops_listener, ops) = bind(config.ops.bind)?;
         let tls = server_tls(&config, &*clock)?;
         let providers = provider_clients(&config, &clock)?;
         let ring = Arc::new(config.key_ring);
@@ -140,11 +140,8 @@ fn whole(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let refused = |source| StartError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
-    Ok((listener, bound))
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    listener::bind(address).map_err(|source| StartError::Bind { address, source })
 }
 
 fn server_tls(config: &Config, clock: &dyn Clock) -> Result<Option<Arc<ServerTls>>, StartError> {

@@ -160,8 +160,7 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
         },
         clock.clone(),
         Arc::new(SystemRandom),
-    )
-    .await?;
+    )?;
     let ready = format!(
         "ready clients={public_url} ops=http://{} phone={} provider={}",
         port(1),

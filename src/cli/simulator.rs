@@ -48,7 +48,7 @@ pub(super) struct Arguments {
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn run(arguments: Arguments) -> End {
-    let server = match listen(arguments).await {
+    let server = match listen(arguments) {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: Arguments) -> End {
     ready
 }
 
-async fn listen(arguments: Arguments) -> Result<Server, ServerError> {
+fn listen(arguments: Arguments) -> Result<Server, ServerError> {
     let settings = ServerSettings {
         bind: arguments.bind,
         control: arguments.control,
@@ -76,7 +76,7 @@ async fn listen(arguments: Arguments) -> Result<Server, ServerError> {
         personality: arguments.personality,
         front: Front::default(),
     };
-    Server::bind(settings, Arc::new(SystemClock::start()), Arc::new(SystemRandom)).await
+    Server::bind(settings, Arc::new(SystemClock::start()), Arc::new(SystemRandom))
 }
 
 fn cancel_at_signals(shutdown: &CancellationToken) -> std::io::Result<()> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,6 +89,21 @@ struct Shared {
     drain: CancellationToken,
     /// Ends them.
     kill: CancellationToken,
+}
+
+/// Connections that may wait to be accepted. Where there is no room the client's kernel tries again after 1, 2 and 4 s: a
+/// whole hospital that comes back at once would see a server that hangs. Linux cuts it to `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// A socket that listens, and the address that it got.
+pub fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait until the last connections of the process before are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 /// Serves until `shutdown`, then drains: no new connection, idle ones are closed, requests in progress are answered

@@ -20,7 +20,7 @@ use super::{Front, Simulator, SimulatorError, SimulatorSettings};
 use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
-use crate::net::listener::{Limits, serve};
+use crate::net::listener::{self, Limits, serve};
 use crate::net::tls::CertificateFiles;
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 
@@ -90,16 +90,16 @@ pub struct Server {
 impl Server {
     /// Takes the sockets and makes the provider. Its issuer is `https://localhost:<port>` and the path of the
     /// personality.
-    pub async fn bind(
+    pub fn bind(
         settings: ServerSettings,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, ServerError> {
         crate::net::install_provider();
-        let (provider, address) = bind(settings.bind).await?;
-        let (control, control_address) = bind(settings.control).await?;
+        let (provider, address) = bind(settings.bind)?;
+        let (control, control_address) = bind(settings.control)?;
         let also = match settings.front.also_on {
-            Some(address) => Some(bind(address).await?.0),
+            Some(address) => Some(bind(address)?.0),
             None => None,
         };
         let now = clock.now();
@@ -179,11 +179,8 @@ async fn until_shutdown(State(shutdown): State<CancellationToken>, request: Requ
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let refused = |source| ServerError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
-    Ok((listener, bound))
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    listener::bind(address).map_err(|source| ServerError::Bind { address, source })
 }
 
 /// Takes renewed certificates over: development certificates live shorter than a provider that is left running.

@@ -418,3 +418,13 @@ async fn required_certificates_are_judged_in_the_handshake_and_each_side_says_wh
         assert_eq!(refusals.wait_for(position + 1).await.last(), Some(&cause));
     }
 }
+
+/// Nobody accepts here. Connections for which there is no room would never be made.
+#[tokio::test]
+async fn many_connections_at_once_find_room_before_they_are_accepted() {
+    let (listener, address) = super::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let connecting = futures_util::future::join_all((0..400).map(|_| TcpStream::connect(address)));
+    let connected = tokio::time::timeout(Duration::from_secs(60), connecting).await.expect("there is room");
+    assert!(connected.into_iter().all(|connection| connection.is_ok()));
+    drop(listener);
+}

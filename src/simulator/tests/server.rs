@@ -76,13 +76,12 @@ fn settings(ca: &DevCa, folder: &std::path::Path, bind: SocketAddr) -> ServerSet
 }
 
 impl Running {
-    async fn start() -> Self {
+    fn start() -> Self {
         crate::net::install_provider();
         let ca = authority();
         let folder = tempfile::tempdir().expect("folder");
         let settings = settings(&ca, folder.path(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let server =
-            Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).await.expect("server");
+        let server = Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).expect("server");
         let (issuer, control) = (server.issuer().to_owned(), server.control_url());
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone()));
@@ -156,7 +155,7 @@ async fn userinfo(client: &Outbound, url: &Value, token: &Value) -> u16 {
 
 #[tokio::test]
 async fn a_login_over_tls_is_bound_to_the_certificate_of_the_connection() {
-    let running = Running::start().await;
+    let running = Running::start();
     let client = running.client(Some(&client_of(&running.ca)));
     let answer = running.metadata(&client).await.expect("an answer");
     let metadata: Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -176,7 +175,7 @@ async fn a_login_over_tls_is_bound_to_the_certificate_of_the_connection() {
 
 #[tokio::test]
 async fn no_certificate_and_a_foreign_one_are_refused_in_the_handshake_and_counted() {
-    let running = Running::start().await;
+    let running = Running::start();
     assert!(running.metadata(&running.client(None)).await.is_err());
     let foreign = client_of(&authority());
     assert!(running.metadata(&running.client(Some(&foreign))).await.is_err());
@@ -188,7 +187,7 @@ async fn no_certificate_and_a_foreign_one_are_refused_in_the_handshake_and_count
 
 #[tokio::test]
 async fn reset_and_truncated_answers_are_cut_on_the_wire_and_the_next_one_is_whole() {
-    let running = Running::start().await;
+    let running = Running::start();
     let client = running.client(Some(&client_of(&running.ca)));
     for action in ["reset", "truncate"] {
         let order = json!({ "endpoint": "metadata", "action": action });
@@ -206,7 +205,7 @@ async fn reset_and_truncated_answers_are_cut_on_the_wire_and_the_next_one_is_who
 
 #[tokio::test]
 async fn a_hanging_answer_does_not_keep_the_provider_from_ending() {
-    let running = Running::start().await;
+    let running = Running::start();
     let client = running.client(Some(&client_of(&running.ca)));
     let order = json!({ "endpoint": "metadata", "action": "hang" });
     running.control(Method::POST, "/_sim/faults", Some(order)).await;
@@ -223,7 +222,7 @@ async fn a_hanging_answer_does_not_keep_the_provider_from_ending() {
 
 #[tokio::test]
 async fn a_page_that_waits_for_something_new_is_let_go_at_the_end() {
-    let running = Running::start().await;
+    let running = Running::start();
     let client = running.client(None);
     let page = async |more: &str| {
         let url = format!("{}/?lang=en{more}", running.control);
@@ -251,8 +250,7 @@ async fn a_second_address_is_answered_too() {
     let second = free.local_addr().expect("an address");
     drop(free);
     settings.front.also_on = Some(second);
-    let server =
-        Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).await.expect("server");
+    let server = Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).expect("server");
     let first = server.control_url();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(server.run(shutdown.clone()));
@@ -280,6 +278,6 @@ async fn a_taken_port_is_told() {
     let address = taken.local_addr().expect("an address");
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(&authority(), folder.path(), address);
-    let outcome = Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom)).await;
+    let outcome = Server::bind(settings, ManualClock::at(now()), Arc::new(SystemRandom));
     assert!(matches!(outcome, Err(ServerError::Bind { address: told, .. }) if told == address));
 }

@@ -249,7 +249,7 @@ impl Builder {
         let folder = temporary.path().to_owned();
         write_keys_and_certificates(&folder, &*time);
         let stop = CancellationToken::new();
-        let server = self.simulator(&folder, &time).await;
+        let server = self.simulator(&folder, &time);
         let (issuer, phone) = (server.issuer().to_owned(), Caller::new(server.control_url()));
         tokio::spawn(server.run(stop.clone()));
         let url = match self.backend {
@@ -261,7 +261,7 @@ impl Builder {
         Stack { clock, phone, relais, ops, folder, config, app: Some(app), time, stop, _temporary: temporary }
     }
 
-    async fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
+    fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
         let settings = ServerSettings {
             bind: local(),
             control: local(),
@@ -274,7 +274,7 @@ impl Builder {
             personality: Personality::Psc,
             front: Front::default(),
         };
-        Server::bind(settings, time.clone(), Arc::new(SystemRandom)).await.expect("a simulated provider")
+        Server::bind(settings, time.clone(), Arc::new(SystemRandom)).expect("a simulated provider")
     }
 
     fn config(&self, url: &str, issuer: &str) -> String {
