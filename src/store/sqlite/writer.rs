@@ -145,9 +145,6 @@ impl Task {
             self.connection = Some(self.options.connect().await?);
         }
         let Some(connection) = self.connection.as_mut() else { return Err(Fault::TimedOut) };
-        if let [job] = batch {
-            return alone(connection, job.as_mut()).await;
-        }
         if together(connection, batch).await? {
             return Ok(());
         }
@@ -167,22 +164,8 @@ impl Task {
     }
 }
 
-/// Two statements less than with a savepoint: each is a message to the connection's thread and back.
-async fn alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Fault> {
-    for tried in 1..=TRIES {
-        connection.execute("BEGIN IMMEDIATE", &[]).await?;
-        let verdict = job.run(connection).await;
-        let end = if verdict.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        connection.execute(end, &[]).await?;
-        if verdict != Err(Class::Conflict) || tried == TRIES {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Says whether all is done. Pieces hardly ever fail: who lost a race has not. Savepoints would be two statements more
-/// for each.
+/// The first try of each piece; says whether all is done. Pieces hardly ever fail: who lost a race has not. Savepoints
+/// would be two statements more for each, and each is a message to the connection's thread and back.
 async fn together(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> Result<bool, Fault> {
     connection.execute("BEGIN IMMEDIATE", &[]).await?;
     for job in batch.iter_mut() {
@@ -195,8 +178,9 @@ async fn together(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>])
     Ok(true)
 }
 
+/// The tries that are left where the first one, with all others, came to nothing.
 async fn in_savepoint(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), Fault> {
-    for tried in 1..=TRIES {
+    for tried in 2..=TRIES {
         connection.execute("SAVEPOINT piece", &[]).await?;
         let verdict = job.run(connection).await;
         if verdict.is_err() {
