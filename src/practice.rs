@@ -196,10 +196,7 @@ impl Practice {
             if let Ok(mut events) = client.session_events(handle).await {
                 while let Ok(Some(event)) = events.next().await {
                     if event.status == "ended" {
-                        return desk.session_ended(match &event.reason {
-                            Some(Word::Known(reason)) => Some(*reason),
-                            _ => None,
-                        });
+                        return desk.session_ended(event.reason.as_ref().and_then(Word::known));
                     }
                 }
             }

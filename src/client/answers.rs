@@ -39,6 +39,16 @@ pub enum Word<T> {
     Other(String),
 }
 
+impl<T: Copy> Word<T> {
+    /// The word, where we know it.
+    pub fn known(&self) -> Option<T> {
+        match self {
+            Self::Known(word) => Some(*word),
+            Self::Other(_) => None,
+        }
+    }
+}
+
 impl<T: PartialEq> Word<T> {
     /// Whether it is this word.
     pub fn is(&self, word: &T) -> bool {

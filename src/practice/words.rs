@@ -209,14 +209,8 @@ impl Ending {
 
     /// How a login that came to nothing ended.
     pub(super) fn of_login(login: &LoginObject, language: Language) -> Self {
-        let reason = match &login.reason {
-            Some(Word::Known(reason)) => Some(*reason),
-            _ => None,
-        };
-        let status = match &login.status {
-            Word::Known(status) => *status,
-            Word::Other(_) => LoginStatus::Failed,
-        };
+        let reason = login.reason.as_ref().and_then(Word::known);
+        let status = login.status.known().unwrap_or(LoginStatus::Failed);
         let tone = match reason {
             Some(LoginReason::Expired | LoginReason::PickUpExpired) => "expired",
             Some(LoginReason::Cancelled | LoginReason::Superseded) => "plain",

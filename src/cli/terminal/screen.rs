@@ -60,7 +60,8 @@ impl<W: Write + Send> Screen<W> {
             let profession = exercice.profession.label.as_deref().unwrap_or(&exercice.profession.code);
             let site = exercice.site.as_ref().and_then(|site| site.name.as_deref());
             self.line(&format!(
-                "     - {profession}{}",
+                "{:INDENT$}- {profession}{}",
+                "",
                 site.map(|site| format!(", {site}")).unwrap_or_default()
             ));
         }
@@ -126,7 +127,7 @@ impl<W: Write + Send> Screen<W> {
 
     fn fact(&mut self, name: &str, value: &str) {
         let colon = if self.language == Language::French { "\u{a0}:" } else { ":" };
-        self.line(&format!("     {name}{colon} {value}"));
+        self.line(&format!("{:INDENT$}{name}{colon} {value}", ""));
     }
 
     fn support_code(&mut self, code: &str) {
@@ -195,16 +196,9 @@ impl<W: Write + Send> Observer for Screen<W> {
 
 /// How a login ended without a session; `None` while it may still come to one.
 fn ended_as(login: &LoginObject) -> Option<(LoginStatus, Option<LoginReason>)> {
-    let reason = match &login.reason {
-        Some(Word::Known(reason)) => Some(*reason),
-        _ => None,
-    };
-    match &login.status {
-        Word::Known(LoginStatus::Approved | LoginStatus::PickedUp) => None,
-        Word::Known(status) if status.is_open() => None,
-        Word::Known(status) => Some((*status, reason)),
-        Word::Other(_) => Some((LoginStatus::Failed, reason)),
-    }
+    let status = login.status.known().unwrap_or(LoginStatus::Failed);
+    let goes_on = status.is_open() || matches!(status, LoginStatus::Approved | LoginStatus::PickedUp);
+    (!goes_on).then(|| (status, login.reason.as_ref().and_then(Word::known)))
 }
 
 /// A time of day as people write it, and how long it is until then. The place's own time is not known here.
