@@ -1,6 +1,7 @@
 //! A repeated pick-up against the first use of the handle: one live handle, never two.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -21,22 +22,49 @@ enum Winner {
     Repetition,
 }
 
+/// How far the repetition lags behind the use, in tenths of a millisecond; less than nothing where the use lags.
+///
+/// Moved against each winner, so that both sides win about as often on a fast machine as on a busy one: the lag at
+/// which they meet differs by milliseconds.
+#[derive(Default)]
+struct Handicap(AtomicI32);
+
+impl Handicap {
+    /// The lags of the next race, of the repetition and of the use. They differ by turn: all races alike would all
+    /// end alike.
+    fn lags(&self, turn: u32) -> (Duration, Duration) {
+        let spread = [0, 10, -10, 20][turn as usize % 4];
+        let lag = self.0.load(Ordering::Relaxed) + spread;
+        let tenths = |tenths: i32| Duration::from_micros(100 * u64::from(tenths.max(0).unsigned_abs()));
+        (tenths(lag), tenths(-lag))
+    }
+
+    fn won(&self, winner: Winner) {
+        let against = match winner {
+            Winner::FirstUse => -1,
+            Winner::Repetition => 1,
+        };
+        self.0.fetch_add(against, Ordering::Relaxed);
+    }
+}
+
+async fn after<T>(lag: Duration, work: impl Future<Output = T>) -> T {
+    if !lag.is_zero() {
+        let _ = tokio::time::timeout(lag, std::future::pending::<()>()).await;
+    }
+    work.await
+}
+
 /// One race. Answers who won, and which handle lives now.
-async fn race(harness: &Harness, of: &Races, turn: u32) -> (Winner, KeyedHash) {
+async fn race(harness: &Harness, handicap: &Handicap, of: &Races, turn: u32) -> (Winner, KeyedHash) {
     let again = harness.pick_up(&of.login, &format!("{}-{turn}", of.name));
     let drawn = again.handle.clone();
     let used = RecordUse { handle: of.live.hash, session_id: of.session_id, now: at(20), touch: false };
     let store = &harness.store;
     let by = holder();
-    // The use reads before it writes: without a head start that differs from turn to turn it would always lose.
-    let head_start = Duration::from_millis(u64::from(turn % 4));
-    let repetition = async {
-        if !head_start.is_zero() {
-            let _ = tokio::time::timeout(head_start, std::future::pending::<()>()).await;
-        }
-        store.pick_up(again, &by).await
-    };
-    let (repeated, used) = tokio::join!(repetition, store.record_use(used));
+    let (repetition, first_use) = handicap.lags(turn);
+    let (repeated, used) =
+        tokio::join!(after(repetition, store.pick_up(again, &by)), after(first_use, store.record_use(used)));
     let (winner, live, dead) = match (repeated.expect("works"), used.expect("works")) {
         (PickUpOutcome::AlreadyPickedUp(_), UseOutcome::Recorded) => {
             (Winner::FirstUse, of.live.clone(), drawn)
@@ -60,6 +88,7 @@ async fn race(harness: &Harness, of: &Races, turn: u32) -> (Winner, KeyedHash) {
     let opened = opened.expect("the winner's handle opens the session");
     assert_eq!((opened.session.session_id, opened.used), (of.session_id, winner == Winner::FirstUse));
     assert!(store.session_by_handle(&[dead]).await.expect("works").is_none(), "two handles live");
+    handicap.won(winner);
     (winner, live)
 }
 
@@ -71,7 +100,7 @@ struct Races {
 }
 
 /// Races over one login until its handle is used. How many each side won.
-async fn races(harness: Arc<Harness>, number: u32) -> (u32, u32) {
+async fn races(harness: Arc<Harness>, handicap: Arc<Handicap>, number: u32) -> (u32, u32) {
     let name = format!("racer-{number}");
     let (new, session) = harness.picked_up(&name, &name).await;
     let live = harness.handle(&name);
@@ -79,7 +108,7 @@ async fn races(harness: Arc<Harness>, number: u32) -> (u32, u32) {
     let (mut uses, mut repetitions) = (0, 0);
     // Not for ever: a repetition may be lucky often.
     for turn in number..number + 8 {
-        let (winner, live) = race(&harness, &of, turn).await;
+        let (winner, live) = race(&harness, &handicap, &of, turn).await;
         of.live = live;
         match winner {
             Winner::FirstUse => {
@@ -94,11 +123,11 @@ async fn races(harness: Arc<Harness>, number: u32) -> (u32, u32) {
 
 async fn one_live_handle_never_two(harness: Harness, at_once: usize) {
     let wanted = setting("RELAIS_MODEL_RACES", RACES);
-    let harness = Arc::new(harness);
+    let (harness, handicap) = (Arc::new(harness), Arc::new(Handicap::default()));
     let (mut uses, mut repetitions) = (0, 0);
     let all = (0..).map(|number| {
-        let harness = Arc::clone(&harness);
-        async move { tokio::spawn(races(harness, number)).await.expect("the race is run") }
+        let (harness, handicap) = (Arc::clone(&harness), Arc::clone(&handicap));
+        async move { tokio::spawn(races(harness, handicap, number)).await.expect("the race is run") }
     });
     let mut all = stream::iter(all).buffer_unordered(at_once);
     while uses + repetitions < wanted {
