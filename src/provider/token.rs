@@ -68,6 +68,7 @@ pub async fn poll(
                 profile,
                 expectation: &request.expectation,
                 auth_req_id: &request.auth_req_id,
+                max_age: sender.registration.max_age,
                 now,
             };
             success(channel, &terms, &answer).await

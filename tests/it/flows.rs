@@ -10,5 +10,6 @@ mod operations;
 mod pace;
 mod problems;
 mod races;
+mod requests;
 mod sign_in;
 mod waiting;

@@ -10,3 +10,5 @@ mod setup;
 mod signing;
 mod tls;
 mod userinfo;
+
+pub use discovery::eventually;
