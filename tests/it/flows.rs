@@ -8,6 +8,7 @@ mod hang_up;
 mod limits;
 mod operations;
 mod pace;
+mod personalities;
 mod problems;
 mod races;
 mod requests;
