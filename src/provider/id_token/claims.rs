@@ -30,9 +30,10 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     if strict_json::text(claims, "iss").is_none() {
         return Err(Refusal::invalid("iss"));
     }
-    // OpenID Connect Core §2: at most 255 ASCII characters.
+    // OpenID Connect Core §2: at most 255 ASCII characters. Nobody's name has control characters.
+    let is_plain = |sub: &str| sub.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
     match strict_json::text(claims, "sub") {
-        Some(sub) if sub.len() <= 255 && sub.is_ascii() => Ok(()),
+        Some(sub) if sub.len() <= 255 && is_plain(sub) => Ok(()),
         _ => Err(Refusal::invalid("sub")),
     }
 }
