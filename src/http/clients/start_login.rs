@@ -61,7 +61,7 @@ struct StartBody {
     /// What both screens show. Only where the application may choose it; otherwise Relais draws two digits.
     binding_message: Option<String>,
     /// Seconds after which the request shall expire; none waits longer than ten minutes.
-    #[schema(minimum = 1, maximum = 2147483647)]
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
     requested_expiry: Option<u32>,
     /// A code that the person has agreed on with the provider; forwarded once.
     #[schema(max_length = 128)]

@@ -30,6 +30,8 @@ pub struct Scripted {
     /// Makes the task that starts a login panic.
     pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
+    /// What the provider was asked, oldest first.
+    pub asked: Mutex<Vec<BackchannelRequest>>,
     /// While it is true, no poll is answered.
     pub holds_polls: watch::Sender<bool>,
     /// Polls that have come, and those that are not answered yet.
@@ -97,8 +99,9 @@ impl Providers for Scripted {
     async fn start(
         &self,
         _: &RegistrationName,
-        _: BackchannelRequest,
+        request: BackchannelRequest,
     ) -> Result<Acknowledgement, StartFailure> {
+        self.asked.lock().expect("lock").push(request);
         match *self.start_failure.lock().expect("lock") {
             Some(failure) => Err(failure),
             None => Ok(Acknowledgement {
