@@ -85,6 +85,7 @@ impl Engine {
             acr_values: acr_values.clone(),
             requested_expiry,
             user_code,
+            client_context: login.client_context.clone(),
         };
         match self.providers.start(&login.registration, request).await {
             Ok(acknowledgement) => {

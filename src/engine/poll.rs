@@ -39,6 +39,7 @@ impl Engine {
             self.finish(&waiting, EndStatus::Expired, LoginReason::Expired).await;
             return;
         }
+        let Some((waiting, place)) = self.place(waiting).await else { return };
         if !self.lease.is_valid(self.clock.monotonic()) {
             self.poller.put(self.clock.monotonic(), waiting);
             return;
@@ -51,6 +52,7 @@ impl Engine {
             expectation: self.expectation(&waiting),
         };
         let answer = self.providers.poll(&login.registration, request).await;
+        drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {
             PollAnswer::Pending { retry_after } => {

@@ -2,14 +2,15 @@
 //!
 //! The node that starts a login polls it. Before each batch of sends one statement asks which of the due logins are
 //! still pending and this node's; nothing is sent without a valid lease. Intervals are monotonic and count from the
-//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls.
+//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls. A
+//! provider is sent a bounded number at once.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use super::Engine;
@@ -17,6 +18,7 @@ use super::ports::PollJob;
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::LoginState;
+use crate::domain::names::ProviderName;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// How long to wait before asking again while the lease is lapsed or the store does not answer.
@@ -58,17 +60,32 @@ pub(super) struct Poller {
     queue: Mutex<Queue>,
     /// Rung when an earlier due time may have come in.
     earlier: Notify,
+    /// The polls that each provider may be sent at once.
+    places: Mutex<HashMap<ProviderName, Arc<Semaphore>>>,
 }
 
 impl Poller {
     /// Takes a pending login in; its first poll goes out one full interval from now.
     pub(super) fn add(&self, engine: &Engine, job: PollJob) {
+        self.add_with(engine, job, |_| Duration::ZERO);
+    }
+
+    /// Takes in what somebody else polled. A node may leave thousands behind: their first polls are spread over a
+    /// second interval, so that the provider does not get them all at once, nor all those that follow.
+    pub(super) fn add_adopted(&self, engine: &Engine, jobs: Vec<PollJob>) {
+        let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX).max(1);
+        for (place, job) in (0..count).zip(jobs) {
+            self.add_with(engine, job, |interval| interval * place / count);
+        }
+    }
+
+    fn add_with(&self, engine: &Engine, job: PollJob, more: impl Fn(Duration) -> Duration) {
         let LoginState::Pending { until, interval, not_before, .. } = job.login.state else { return };
         let (now, monotonic) = (engine.clock.now(), engine.clock.monotonic());
         let deadline = monotonic + until.since(now);
         let margin = engine.poll_margin(&job.login);
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
-        let earliest = (monotonic + interval + margin).max(held_back);
+        let earliest = (monotonic + interval + margin + more(interval)).max(held_back);
         let patience = engine.last_poll_patience(&job.login);
         let waiting = Waiting { job, interval, deadline, failures: 0, due: earliest, give_up: false };
         self.put_next(earliest, patience, waiting);
@@ -121,6 +138,12 @@ impl Poller {
         taken.map(|waiting| *waiting)
     }
 
+    fn places(&self, provider: &ProviderName, count: usize) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = places.entry(provider.clone()).or_insert_with(|| Arc::new(Semaphore::new(count)));
+        Arc::clone(of_provider)
+    }
+
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         for login_id in login_ids {
@@ -163,6 +186,31 @@ impl Engine {
                     tracing::warn!(error = %ErrorChain(&error), "polls wait for the store");
                     self.poller.push_back(now + PAUSE, &batch);
                 }
+            }
+        }
+    }
+
+    /// A place among the polls that the provider is sent at once. `None`: there is nothing to poll any more, or not
+    /// now. Who has waited for a place asks again whether the login is still pending and this node's.
+    pub(super) async fn place(&self, waiting: Waiting) -> Option<(Waiting, OwnedSemaphorePermit)> {
+        let login = &waiting.job.login;
+        // A registration never disappears while the server runs.
+        let (_, provider) = self.directory.load().registration(&login.registration).cloned()?;
+        let most = provider.profile.polls_at_once;
+        let places = self.poller.places(&login.provider, most);
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            return Some((waiting, place));
+        }
+        let place = tokio::select! {
+            () = self.draining.cancelled() => return None,
+            place = places.acquire_owned() => place.ok()?,
+        };
+        match self.store.still_mine(self.node, &[login.login_id]).await {
+            Ok(mine) => (!mine.is_empty()).then_some((waiting, place)),
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "a poll waits for the store");
+                self.poller.put(self.clock.monotonic() + PAUSE, waiting);
+                None
             }
         }
     }

@@ -140,6 +140,7 @@ pub fn cause(error: &OutboundError) -> &'static str {
             UnknownCause::Timeout => "timeout",
             UnknownCause::Cut => "cut",
             UnknownCause::TooLarge { .. } => "too_large",
+            UnknownCause::Encoded { .. } => "encoded",
             UnknownCause::InvalidHttp => "invalid_http",
         },
     }

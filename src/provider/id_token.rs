@@ -8,6 +8,8 @@ mod claims;
 mod identity;
 mod signature;
 
+use std::time::Duration;
+
 use crate::domain::login::LoginReason;
 use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
@@ -48,6 +50,8 @@ pub struct Terms<'a> {
     pub expectation: &'a Expectation,
     /// What was asked with.
     pub auth_req_id: &'a Secret,
+    /// How long ago the person may have authenticated, where that is bounded.
+    pub max_age: Option<Duration>,
     /// Now.
     pub now: Timestamp,
 }

@@ -54,11 +54,9 @@ pub async fn poll(
     match sent {
         // Tokens were given, and asking again would bring `invalid_grant`. Where it is no success, its text is not
         // the protocol's.
-        Err(OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge { status } })
-            if status.is_success() =>
-        {
-            failed(LoginReason::ProviderInvalidAnswer)
-        }
+        Err(OutboundError::OutcomeUnknown {
+            cause: UnknownCause::TooLarge { status } | UnknownCause::Encoded { status },
+        }) if status.is_success() => failed(LoginReason::ProviderInvalidAnswer),
         Err(_) => UNREACHABLE,
         Ok(answer) if answer.status.is_success() => {
             let terms = Terms {
@@ -68,6 +66,7 @@ pub async fn poll(
                 profile,
                 expectation: &request.expectation,
                 auth_req_id: &request.auth_req_id,
+                max_age: sender.registration.max_age,
                 now,
             };
             success(channel, &terms, &answer).await

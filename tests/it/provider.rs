@@ -3,6 +3,7 @@
 mod backchannel;
 mod certificates;
 mod discovery;
+mod hostile;
 mod id_token;
 mod op;
 mod polling;
@@ -10,3 +11,6 @@ mod setup;
 mod signing;
 mod tls;
 mod userinfo;
+mod wire;
+
+pub use discovery::eventually;

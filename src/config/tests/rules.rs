@@ -184,6 +184,14 @@ fn registrations() {
             "registrations.lps.request_lifetime",
             "length of time",
         ),
+        ("registrations.lps.max_age", Some("\"0s\""), "registrations.lps.max_age", "length of time"),
+        ("registrations.lps.request_context", Some("\"yes\""), "registrations.lps.request_context", "true"),
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ request_context = \"{}\" }"),
+            "registrations.lps.extra_parameters.request_context",
+            "by itself",
+        ),
         (
             "registrations.lps.extra_parameters",
             Some("{ login_hint = \"x\" }"),

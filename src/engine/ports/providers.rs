@@ -47,6 +47,8 @@ pub struct BackchannelRequest {
     pub requested_expiry: Option<u32>,
     /// Forwarded once, kept nowhere (CIBA §7.1.2).
     pub user_code: Option<Secret>,
+    /// Where the login comes from, as a JSON object: for a provider that is to know.
+    pub client_context: Option<String>,
 }
 
 /// A valid acknowledgement (CIBA §7.3).

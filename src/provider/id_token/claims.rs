@@ -30,9 +30,10 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     if strict_json::text(claims, "iss").is_none() {
         return Err(Refusal::invalid("iss"));
     }
-    // OpenID Connect Core §2: at most 255 ASCII characters.
+    // OpenID Connect Core §2: at most 255 ASCII characters. Nobody's name has control characters.
+    let is_plain = |sub: &str| sub.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
     match strict_json::text(claims, "sub") {
-        Some(sub) if sub.len() <= 255 && sub.is_ascii() => Ok(()),
+        Some(sub) if sub.len() <= 255 && is_plain(sub) => Ok(()),
         _ => Err(Refusal::invalid("sub")),
     }
 }
@@ -66,8 +67,13 @@ fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     if at("iat").is_none_or(|iat| iat < oldest) {
         return Err(Refusal::invalid("iat"));
     }
-    // No lower bound: single sign-on makes it older than the login, and CIBA has no `max_age`.
-    if at("auth_time").is_some_and(|auth_time| auth_time > terms.now + AHEAD) {
+    // Single sign-on makes it older than the login: how much is the registration's business, since CIBA has no
+    // `max_age`. Where it is bounded it must be there (OpenID Connect Core §3.1.3.7).
+    let auth_time = at("auth_time");
+    let oldest = terms.max_age.map(|max_age| terms.now - (max_age + jwt::LEEWAY));
+    if auth_time.is_some_and(|auth_time| auth_time > terms.now + AHEAD)
+        || oldest.is_some_and(|oldest| auth_time.is_none_or(|auth_time| auth_time < oldest))
+    {
         return Err(Refusal::invalid("auth_time"));
     }
     Ok(())

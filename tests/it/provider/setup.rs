@@ -71,6 +71,8 @@ pub fn registration_settings() -> RegistrationSettings {
             acr_values: words("eidas1"),
             channels: words("MOBILE CARD"),
             request_lifetime: Duration::from_secs(120),
+            max_age: None,
+            request_context: false,
         },
         credential: Credential::ClientSecretBasic { secret: Secret::new("client-secret-canary") },
         certificates: Vec::new(),
@@ -147,6 +149,7 @@ impl Setup {
             acr_values: words("eidas1"),
             requested_expiry: None,
             user_code: None,
+            client_context: None,
         }
     }
 
