@@ -24,6 +24,7 @@ use relais::engine::directory::Directory;
 use relais::engine::{Engine, Parts};
 use relais::http::clients::{self, ClientsState};
 use relais::http::ops::{self, OpsState};
+use relais::http::providers::{self, ProvidersState};
 use relais::net::listener::{Peer, PeerCertificate};
 use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
@@ -41,6 +42,7 @@ pub const LOGICIEL: &str = "logiciel:secret";
 pub struct World {
     pub clients: Router,
     pub ops: Router,
+    pub for_providers: Router,
     pub engine: Arc<Engine>,
     pub provider: Arc<Scripted>,
     pub clock: ManualClock,
@@ -171,7 +173,8 @@ impl World {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             certificates: Arc::new(move |_| *ends.lock().expect("lock")),
         });
-        Self { clients, ops, engine, provider, clock, certificate_end, _folder: folder }
+        let for_providers = providers::router(ProvidersState { engine: engine.clone() });
+        Self { clients, ops, for_providers, engine, provider, clock, certificate_end, _folder: folder }
     }
 
     /// Switches the only registration off.
