@@ -3,10 +3,13 @@
 //! Whatever the path looks like, nothing here redirects (CIBA §10.2, §10.3), and a refusal says nothing about what
 //! exists. A handler extracts, makes one engine call and answers.
 
+mod ciba;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::post;
 
 use super::front::{Front, front};
 use super::problem::{method_not_allowed, not_found};
@@ -26,6 +29,7 @@ pub struct ProvidersState {
 pub fn router(state: ProvidersState) -> Router {
     let front_state = Front::shedding(state.engine.clone(), REQUESTS);
     Router::new()
+        .route("/providers/{registration}/ciba", post(ciba::handle))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(front_state, front))

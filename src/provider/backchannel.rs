@@ -105,6 +105,9 @@ fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) ->
     form.add("login_hint", request.login_hint.expose());
     form.add("binding_message", &request.binding_message);
     form.add_some("requested_expiry", request.requested_expiry.map(|seconds| seconds.to_string()).as_deref());
+    if let Some(token) = &request.notification_token {
+        form.add("client_notification_token", token.0.expose());
+    }
     form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
     if let (Some(name), Some(channel)) = (profile.channel_parameter, &request.channel) {
         form.add(name, channel);

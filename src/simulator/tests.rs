@@ -136,6 +136,7 @@ impl Lab {
             expires_in: Duration::from_secs(120),
             access_token_lifetime: Duration::from_secs(120),
             personality: Personality::Psc,
+            notifications: None,
         };
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("simulator");
         Self {

@@ -168,7 +168,18 @@ fn registrations() {
             "registrations.lps.client_secret",
             "does not go with",
         ),
-        ("registrations.lps.delivery", Some("\"ping\""), "registrations.lps.delivery", "later version"),
+        (
+            "registrations.lps.delivery",
+            Some("\"ping\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
+        (
+            "registrations.lps.delivery",
+            Some("\"push\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
         ("registrations.lps.delivery", Some("\"mail\""), "registrations.lps.delivery", "not known"),
         ("registrations.lps.scope", Some("\"profile\""), "registrations.lps.scope", "openid"),
         (

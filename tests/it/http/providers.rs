@@ -16,7 +16,6 @@ async fn rp_095_nothing_on_the_listener_redirects_whatever_the_path_looks_like()
         "/providers/lps",
         "/providers/lps/",
         "/providers/lps/ciba/",
-        "/providers//ciba",
         "//providers/lps/ciba",
         "/providers/lps//ciba",
         "/providers/lps/./ciba",
@@ -34,6 +33,11 @@ async fn rp_095_nothing_on_the_listener_redirects_whatever_the_path_looks_like()
             assert!(!answer.headers.contains_key("location"), "{method} {path}");
             assert_eq!(answer.header("cache-control"), "no-store");
         }
+    }
+    // A registration without a name is one that does not exist.
+    for (method, status) in [(Method::GET, 405), (Method::POST, 401)] {
+        let answer = world.send(&world.for_providers, request(method, "/providers//ciba", &[], "")).await;
+        assert_eq!((answer.status.as_u16(), answer.headers.contains_key("location")), (status, false));
     }
     let absolute = Request::post("https://elsewhere.test/providers/lps/ciba/").body(Body::empty());
     let answer = world.send(&world.for_providers, absolute.expect("request")).await;

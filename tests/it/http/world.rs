@@ -17,7 +17,7 @@ use relais::domain::application::{
     Application, ApplicationCredential, ApplicationKind, BindingMessageBy, SessionPolicy,
 };
 use relais::domain::profile::ProfileName;
-use relais::domain::registration::{Environment, Provider, Registration};
+use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::SecretBytes;
 use relais::domain::time::Timestamp;
 use relais::engine::directory::Directory;
@@ -125,6 +125,7 @@ fn directory(enabled: bool) -> Directory {
         provider: name("psc"),
         client_id: "relais".to_owned(),
         enabled,
+        delivery: Delivery::Poll,
         scope: vec!["openid".to_owned(), "scope_all".to_owned()],
         acr_values: vec!["eidas1".to_owned()],
         channels: vec!["MOBILE".to_owned(), "CARD".to_owned()],
