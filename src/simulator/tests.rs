@@ -3,6 +3,7 @@
 
 mod backchannel;
 mod control;
+mod delivery;
 mod faults;
 mod id_tokens;
 mod people;
