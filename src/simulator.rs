@@ -1,6 +1,7 @@
-//! The simulated provider: behaves like PSC, so that a client can be built against it for months.
+//! The simulated provider: behaves like PSC, so that a client can be built against it for months; or like Keycloak, or by
+//! the letter of CIBA.
 //!
-//! It answers below its issuer's path ([`Simulator::provider_router`]) what a customised Keycloak answers, and it
+//! It answers below its issuer's path ([`Simulator::provider_router`]) what its personality would answer, and it
 //! is steered through a control interface and a phone page ([`Simulator::control_router`]): see, approve and deny
 //! requests, order faults, change settings, count calls.
 //!

@@ -72,6 +72,8 @@ pub const ALL: &[Key] = &[
     key("registrations.*.id_token_algs", Kind::Texts),
     key("registrations.*.channels", Kind::Texts),
     key("registrations.*.request_lifetime", Kind::Text),
+    key("registrations.*.max_age", Kind::Text),
+    key("registrations.*.request_context", Kind::Flag),
     key("registrations.*.extra_parameters", Kind::Parameters),
     key("applications.*.kind", Kind::Text),
     key("applications.*.tenant", Kind::Text),

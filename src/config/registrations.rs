@@ -89,6 +89,7 @@ const PROTOCOL_PARAMETERS: &[&str] = &[
     "binding_message",
     "user_code",
     "requested_expiry",
+    "request_context",
     "request",
     "client_id",
     "client_secret",
@@ -159,6 +160,8 @@ fn read_one(
     if request_lifetime > LONGEST_REQUEST_LIFETIME {
         reader.problem("request_lifetime", "is more than an hour", "write at most \"1h\"");
     }
+    let max_age = reader.has("max_age").then(|| reader.duration("max_age", REQUEST_LIFETIME));
+    let request_context = reader.flag("request_context", false);
     let registration = Registration {
         name: name?,
         provider: provider?,
@@ -169,6 +172,8 @@ fn read_one(
         acr_values,
         channels,
         request_lifetime,
+        max_age,
+        request_context,
     };
     Some(RegistrationSettings { registration, credential: credential?, id_token_algs, extra_parameters })
 }

@@ -95,4 +95,8 @@ pub struct Registration {
     pub channels: Vec<String>,
     /// The longest that an authentication request may live at the provider, also when its answer was lost.
     pub request_lifetime: Duration,
+    /// How long ago the person may have authenticated, where that is bounded.
+    pub max_age: Option<Duration>,
+    /// Whether the provider is told the login's `client_context`, as `request_context` (FAPI-CIBA §5.3).
+    pub request_context: bool,
 }

@@ -89,6 +89,7 @@ impl Engine {
             requested_expiry,
             user_code,
             notification_token,
+            client_context: login.client_context.clone(),
         };
         match self.providers.start(&login.registration, request).await {
             Ok(acknowledgement) => {

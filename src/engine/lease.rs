@@ -83,10 +83,10 @@ impl Engine {
                 }
             };
             // First what must be polled: it is this node's now, and in no other queue.
-            for job in adopted.pending {
+            for job in &adopted.pending {
                 tracing::info!(login.id = %job.login.login_id, "a login of another node is adopted");
-                self.poller.add(self, job);
             }
+            self.poller.add_adopted(self, adopted.pending);
             for login_id in adopted.starting {
                 if let Err(error) = self.fail_orphan(login_id, registration.request_lifetime).await {
                     // It is swept later.

@@ -42,10 +42,12 @@ impl Engine {
             self.poller.forget(login_id);
             return;
         }
+        let Some((mut waiting, place)) = self.place(waiting).await else { return };
         if !self.lease.is_valid(self.clock.monotonic()) {
             self.poller.put(self.clock.monotonic(), waiting);
             return;
         }
+        waiting.announced |= self.poller.begin(login_id);
         let sent = self.clock.monotonic();
         let login = &waiting.job.login;
         let request = PollRequest {
@@ -54,6 +56,7 @@ impl Engine {
             expectation: self.expectation(login, &waiting.job.scope, &waiting.job.acr_values),
         };
         let answer = self.providers.poll(&login.registration, request).await;
+        drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {
             PollAnswer::Pending { retry_after } => {

@@ -2,16 +2,17 @@
 //!
 //! The node that starts a login polls it. Before each batch of sends one statement asks which of the due logins are
 //! still pending and this node's; nothing is sent without a valid lease. Intervals are monotonic and count from the
-//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls. An
-//! announcement of the provider makes one poll due at once, in a login's whole life: a flood of them makes no more.
-//! A login whose outcome the provider sends itself is in the queue to be given up, and is never polled.
+//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls. A
+//! provider is sent a bounded number at once. An announcement of the provider makes one poll due at once, in a login's
+//! whole life: a flood of them makes no more. A login whose outcome the provider sends itself is in the queue to be given
+//! up, and is never polled.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use super::Engine;
@@ -19,6 +20,7 @@ use super::ports::PollJob;
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::LoginState;
+use crate::domain::names::ProviderName;
 use crate::domain::registration::Delivery;
 use crate::telemetry::error_chain::ErrorChain;
 
@@ -80,17 +82,32 @@ pub(super) struct Poller {
     queue: Mutex<Queue>,
     /// Rung when an earlier due time may have come in.
     earlier: Notify,
+    /// The polls that each provider may be sent at once.
+    places: Mutex<HashMap<ProviderName, Arc<Semaphore>>>,
 }
 
 impl Poller {
     /// Takes a pending login in; its first poll goes out one full interval from now.
     pub(super) fn add(&self, engine: &Engine, job: PollJob) {
+        self.add_with(engine, job, |_| Duration::ZERO);
+    }
+
+    /// Takes in what somebody else polled. A node may leave thousands behind: their first polls are spread over a
+    /// second interval, so that the provider does not get them all at once, nor all those that follow.
+    pub(super) fn add_adopted(&self, engine: &Engine, jobs: Vec<PollJob>) {
+        let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX).max(1);
+        for (place, job) in (0..count).zip(jobs) {
+            self.add_with(engine, job, |interval| interval * place / count);
+        }
+    }
+
+    fn add_with(&self, engine: &Engine, job: PollJob, more: impl Fn(Duration) -> Duration) {
         let LoginState::Pending { until, interval, not_before, .. } = job.login.state else { return };
         let (now, monotonic) = (engine.clock.now(), engine.clock.monotonic());
         let deadline = monotonic + until.since(now);
         let margin = engine.poll_margin(&job.login);
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
-        let earliest = (monotonic + interval + margin).max(held_back);
+        let earliest = (monotonic + interval + margin + more(interval)).max(held_back);
         let patience = engine.last_poll_patience(&job.login);
         let delivery = job.login.delivery;
         let waiting = Waiting {
@@ -184,9 +201,17 @@ impl Poller {
         Some(*taken)
     }
 
-    /// Notes that a poll is under way.
-    fn begin(&self, login_id: LoginId) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).under_way.insert(login_id, false);
+    /// Notes that a poll is under way. Whether an announcement has come since this was last noted: a poll that is sent
+    /// now answers it.
+    pub(super) fn begin(&self, login_id: LoginId) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.under_way.insert(login_id, false) == Some(true)
+    }
+
+    fn places(&self, provider: &ProviderName, count: usize) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = places.entry(provider.clone()).or_insert_with(|| Arc::new(Semaphore::new(count)));
+        Arc::clone(of_provider)
     }
 
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
@@ -231,6 +256,35 @@ impl Engine {
                     tracing::warn!(error = %ErrorChain(&error), "polls wait for the store");
                     self.poller.push_back(now + PAUSE, &batch);
                 }
+            }
+        }
+    }
+
+    /// A place among the polls that the provider is sent at once. `None`: there is nothing to poll any more, or not
+    /// now. Who has waited for a place asks again whether the login is still pending and this node's.
+    pub(super) async fn place(&self, waiting: Waiting) -> Option<(Waiting, OwnedSemaphorePermit)> {
+        let login = &waiting.job.login;
+        // A registration never disappears while the server runs.
+        let (_, provider) = self.directory.load().registration(&login.registration).cloned()?;
+        let most = provider.profile.polls_at_once;
+        let places = self.poller.places(&login.provider, most);
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            return Some((waiting, place));
+        }
+        let place = tokio::select! {
+            () = self.draining.cancelled() => return None,
+            place = places.acquire_owned() => place.ok()?,
+        };
+        match self.store.still_mine(self.node, &[login.login_id]).await {
+            Ok(mine) if mine.is_empty() => {
+                self.poller.forget(login.login_id);
+                None
+            }
+            Ok(_) => Some((waiting, place)),
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "a poll waits for the store");
+                self.poller.put(self.clock.monotonic() + PAUSE, waiting);
+                None
             }
         }
     }

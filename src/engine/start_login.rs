@@ -76,6 +76,15 @@ pub struct Idempotency {
     pub body: Vec<u8>,
 }
 
+impl Idempotency {
+    /// What is hashed to recognise the body. A body may hold a `user_code` of four digits, which must not be kept
+    /// (CIBA §7.1.2): with the key in front, which nobody keeps either, no guess can be tried against the hash, not even
+    /// with the ring in hand.
+    fn keyed_body(&self) -> Vec<u8> {
+        [self.key.as_bytes(), self.body.as_slice()].concat()
+    }
+}
+
 /// A login that exists.
 pub struct Started {
     /// As it is now.
@@ -359,7 +368,7 @@ impl Engine {
         scoped.extend_from_slice(idempotency.key.as_bytes());
         IdempotencyClaim {
             key: self.ring.candidates(Purpose::IdempotencyKey, &scoped),
-            body: self.ring.hash(Purpose::ReplayBody, &idempotency.body),
+            body: self.ring.hash(Purpose::ReplayBody, &idempotency.keyed_body()),
             until: now + IDEMPOTENCY,
         }
     }
@@ -367,7 +376,7 @@ impl Engine {
     fn replay(&self, start: &StartLogin, replay: Replay) -> Result<Started, StartLoginError> {
         let Replay { login, body, token_key_id } = replay;
         let idempotency = start.idempotency.as_ref().ok_or(StartLoginError::IdempotencyKeyReused)?;
-        let same = self.ring.hash_with(Purpose::ReplayBody, &body.key_id, &idempotency.body);
+        let same = self.ring.hash_with(Purpose::ReplayBody, &body.key_id, &idempotency.keyed_body());
         let token = derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key);
         match (same, token) {
             (Some(hash), Some(token)) if hash == body.hash => Ok(Started { login, token, replayed: true }),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 use crate::domain::login::LoginReason;
@@ -32,7 +32,7 @@ const MAX_LIFE: Duration = Duration::from_hours(1);
 const DEFAULT_INTERVAL: u64 = 5;
 
 /// Parameters of the protocol, which no static parameter may replace.
-pub const RESERVED: [&str; 18] = [
+pub const RESERVED: [&str; 19] = [
     "scope",
     "client_notification_token",
     "acr_values",
@@ -42,6 +42,7 @@ pub const RESERVED: [&str; 18] = [
     "binding_message",
     "user_code",
     "requested_expiry",
+    "request_context",
     "request",
     "request_uri",
     "client_id",
@@ -88,7 +89,7 @@ pub async fn start(
     match channel.send(call).await {
         Err(OutboundError::NotSent { .. }) => Err(UNAVAILABLE),
         Err(OutboundError::OutcomeUnknown { .. }) => Err(failure(LoginReason::OutcomeUnknown, true)),
-        Ok(answer) if answer.status.is_success() => acknowledgement(&answer.body).map_err(|rule| {
+        Ok(answer) if answer.status.is_success() => acknowledgement(&answer).map_err(|rule| {
             channel.log_invalid_answer("backchannel", rule);
             failure(LoginReason::ProviderInvalidAnswer, true)
         }),
@@ -109,6 +110,9 @@ fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) ->
         form.add("client_notification_token", token.0.expose());
     }
     form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
+    if sender.registration.request_context {
+        form.add_some("request_context", request.client_context.as_deref());
+    }
     if let (Some(name), Some(channel)) = (profile.channel_parameter, &request.channel) {
         form.add(name, channel);
     }
@@ -171,9 +175,21 @@ fn known_code(profile: &Profile, error: &OAuthError) -> Option<LoginReason> {
     })
 }
 
+/// Whether an answer may be JSON, by what it says of itself (CIBA §7.3).
+fn may_be_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
 /// Reads an acknowledgement (CIBA §7.3); the error is the name of the broken rule. Unknown members are ignored.
-fn acknowledgement(body: &[u8]) -> Result<Acknowledgement, &'static str> {
-    let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+fn acknowledgement(answer: &OutboundResponse) -> Result<Acknowledgement, &'static str> {
+    if !may_be_json(&answer.headers) {
+        return Err("content-type");
+    }
+    let members = strict_json::object(&answer.body).map_err(|_| "no JSON object")?;
     // Opaque: kept byte for byte, whatever characters it is made of.
     let auth_req_id = strict_json::text(&members, "auth_req_id")
         .filter(|id| id.len() <= MAX_AUTH_REQ_ID)

@@ -8,6 +8,8 @@ mod claims;
 mod identity;
 mod signature;
 
+use std::time::Duration;
+
 use crate::domain::login::LoginReason;
 use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
@@ -50,6 +52,8 @@ pub struct Terms<'a> {
     pub auth_req_id: &'a Secret,
     /// How the token came here.
     pub came: Came,
+    /// How long ago the person may have authenticated, where that is bounded.
+    pub max_age: Option<Duration>,
     /// Now.
     pub now: Timestamp,
 }

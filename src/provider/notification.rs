@@ -56,6 +56,7 @@ pub async fn judge(
         expectation: &pushed.expectation,
         auth_req_id: &pushed.auth_req_id,
         came: Came::Pushed,
+        max_age: registration.max_age,
         now: channel.upstream.clock().now(),
     };
     match token::approved(channel, &terms, answer).await {

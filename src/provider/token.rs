@@ -69,6 +69,7 @@ pub async fn poll(
                 expectation: &request.expectation,
                 auth_req_id: &request.auth_req_id,
                 came: Came::Asked,
+                max_age: sender.registration.max_age,
                 now,
             };
             success(channel, &terms, &answer).await

@@ -57,6 +57,16 @@ pub(super) enum Mode {
     Push,
 }
 
+impl Mode {
+    /// As metadata writes it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Push => "push",
+        }
+    }
+}
+
 /// How the client is registered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

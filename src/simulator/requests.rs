@@ -1,8 +1,8 @@
 //! The authentication requests, and the order of checks at the token endpoint.
 //!
 //! A request is `pending` until somebody decides or its life ends; what was decided is decided; an approved one is
-//! redeemed once. A poll looks, in this order, at: known and not redeemed, expired, too early, denied, pending.
-//! "Too early" is Keycloak's polling key: it lives for one interval from the last *accepted* poll, is never
+//! redeemed once. In what order a poll looks at that, and when it is too early, is the personality's [`Pace`].
+//! Keycloak's "too early" is its polling key: it lives for one interval from the last *accepted* poll, is never
 //! lengthened, and a poll that came too early does not set it anew.
 //!
 //! Memory is bounded: what has ended is dropped ten minutes later, sooner where more than [`MOST_REQUESTS`] are
@@ -13,12 +13,15 @@ use std::time::Duration;
 
 use super::delivery::{Mode, Notification};
 use super::people::Person;
+use super::personality::Pace;
 use super::settings::{Auto, Decision};
 use crate::domain::clock::Monotonic;
 use crate::domain::time::Timestamp;
 
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
 pub(super) const MOST_REQUESTS: usize = 50_000;
+/// What `slow_down` adds to the interval (CIBA §11).
+const SLOW_DOWN: Duration = Duration::from_secs(5);
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
@@ -147,6 +150,16 @@ impl Request {
             Fate::Pending | Fate::Approved(_) if now >= self.expires() => Status::Expired,
             Fate::Approved(_) => Status::Approved,
             Fate::Pending => Status::Pending,
+        }
+    }
+
+    /// Whether an expired request is no longer told apart from one that never was.
+    fn is_forgotten(&self, now: Monotonic, pace: Pace) -> bool {
+        match pace {
+            Pace::Keycloak { expired_kept } => {
+                now >= self.expires() + self.asked.interval + Duration::from_secs(expired_kept)
+            }
+            Pace::Ciba => false,
         }
     }
 
@@ -338,20 +351,26 @@ impl Requests {
         }
     }
 
-    /// The order of checks at the token endpoint. `expired_kept`: how long beyond its end and one interval an
-    /// expired request is known as such.
-    pub(super) fn poll(&mut self, id: &str, now: Monotonic, expired_kept: Duration) -> Poll {
+    /// The order of checks at the token endpoint.
+    pub(super) fn poll(&mut self, id: &str, now: Monotonic, pace: Pace) -> Poll {
         let Some(request) = self.find(id, now) else { return Poll::Unknown };
-        let expires = request.expires();
-        let forgotten = expires + request.asked.interval + expired_kept;
-        if matches!(request.fate, Fate::Redeemed) || now >= forgotten {
+        if matches!(request.fate, Fate::Redeemed) || request.is_forgotten(now, pace) {
             return Poll::Unknown;
         }
-        if now >= expires {
+        if now >= request.expires() {
             return Poll::Expired;
         }
-        if request.poll_allowed_from.is_some_and(|from| now < from) {
-            return Poll::TooEarly;
+        let too_early = request.poll_allowed_from.is_some_and(|from| now < from);
+        match pace {
+            Pace::Keycloak { .. } if too_early => return Poll::TooEarly,
+            Pace::Keycloak { .. } => {}
+            Pace::Ciba => {
+                if too_early && matches!(request.fate, Fate::Pending) {
+                    request.asked.interval += SLOW_DOWN;
+                    request.poll_allowed_from = Some(now + request.asked.interval);
+                    return Poll::TooEarly;
+                }
+            }
         }
         request.poll_allowed_from = Some(now + request.asked.interval);
         match &request.fate {

@@ -5,6 +5,7 @@ mod lines;
 mod logins;
 mod openapi;
 mod operations;
+mod polls;
 mod provider;
 mod providers;
 mod refusals;

@@ -11,3 +11,5 @@ mod setup;
 mod signing;
 mod tls;
 mod userinfo;
+
+pub use discovery::eventually;

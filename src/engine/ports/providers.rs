@@ -49,6 +49,8 @@ pub struct BackchannelRequest {
     pub user_code: Option<Secret>,
     /// What the provider must come with where it tells the outcome by itself; `None` where it is asked.
     pub notification_token: Option<NotificationToken>,
+    /// Where the login comes from, as a JSON object: for a provider that is to know.
+    pub client_context: Option<String>,
 }
 
 /// A valid acknowledgement (CIBA §7.3).

@@ -68,8 +68,13 @@ fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     if at("iat").is_none_or(|iat| iat < oldest) {
         return Err(Refusal::invalid("iat"));
     }
-    // No lower bound: single sign-on makes it older than the login, and CIBA has no `max_age`.
-    if at("auth_time").is_some_and(|auth_time| auth_time > terms.now + AHEAD) {
+    // Single sign-on makes it older than the login: how much is the registration's business, since CIBA has no
+    // `max_age`. Where it is bounded it must be there (OpenID Connect Core §3.1.3.7).
+    let auth_time = at("auth_time");
+    let oldest = terms.max_age.map(|max_age| terms.now - (max_age + jwt::LEEWAY));
+    if auth_time.is_some_and(|auth_time| auth_time > terms.now + AHEAD)
+        || oldest.is_some_and(|oldest| auth_time.is_none_or(|auth_time| auth_time < oldest))
+    {
         return Err(Refusal::invalid("auth_time"));
     }
     Ok(())

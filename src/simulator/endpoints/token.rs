@@ -1,7 +1,5 @@
 //! The token endpoint (CIBA §10.1): form, client, then the order of checks of [`super::super::requests`].
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 
 use super::super::Simulator;
@@ -50,7 +48,7 @@ fn redeem(simulator: &Simulator, call: &Call, id: &str) -> Reply {
     let traits = simulator.inner.traits;
     let refusals = &traits.refusals;
     let now = simulator.inner.clock.monotonic();
-    let poll = simulator.state().requests.poll(id, now, Duration::from_secs(traits.expired_kept));
+    let poll = simulator.state().requests.poll(id, now, traits.pace);
     match poll {
         Poll::Unknown => Reply::refusal(&refusals.unknown_request_id),
         Poll::Expired => Reply::refusal(&refusals.expired),

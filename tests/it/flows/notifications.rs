@@ -10,7 +10,7 @@ mod tokens;
 use reqwest::Certificate;
 use serde_json::{Value, json};
 
-use super::pace::PACE;
+use super::pace::INTERVAL;
 use crate::support::http::{Answer, Caller};
 use crate::support::stack::{Backend, Stack};
 
@@ -77,7 +77,7 @@ async fn before_the_interval<F: Future<Output = bool>>(stack: &Stack, what: &str
     use relais::domain::clock::Clock as _;
     let begun = stack.clock.monotonic();
     stack.happens(what, done).await;
-    assert!(stack.clock.monotonic().since(begun) < PACE, "{what}: the machine was too slow to tell");
+    assert!(stack.clock.monotonic().since(begun) < INTERVAL, "{what}: the machine was too slow to tell");
 }
 
 /// What is the same in all answers of one kind: not the date, not the request's number.

@@ -1,7 +1,7 @@
 //! A provider that answers what the test says.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use relais::engine::ports::{
     ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
     UserinfoUnavailable,
 };
+use tokio::sync::watch;
 
 /// What every test person's userinfo says.
 pub const USERINFO: &str = r#"{"sub":"f:1:899700000001","SubjectNameID":"899700000001","more":{"kept":[1]}}"#;
@@ -31,6 +32,11 @@ pub struct Scripted {
     /// Makes the task that starts a login panic.
     pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
+    /// While it is true, no poll is answered.
+    pub holds_polls: watch::Sender<bool>,
+    /// Polls that have come, and those that are not answered yet.
+    pub polls: AtomicUsize,
+    pub polling: AtomicUsize,
 }
 
 impl Scripted {
@@ -106,6 +112,10 @@ impl Providers for Scripted {
     }
 
     async fn poll(&self, _: &RegistrationName, _: PollRequest) -> PollAnswer {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        self.polling.fetch_add(1, Ordering::SeqCst);
+        let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
+        self.polling.fetch_sub(1, Ordering::SeqCst);
         if let Some((status, reason)) = *self.end.lock().expect("lock") {
             return PollAnswer::Ended { status, reason };
         }

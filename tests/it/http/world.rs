@@ -16,7 +16,7 @@ use relais::crypto::ring::{KeyRing, RingKey};
 use relais::domain::application::{
     Application, ApplicationCredential, ApplicationKind, BindingMessageBy, SessionPolicy,
 };
-use relais::domain::profile::ProfileName;
+use relais::domain::profile::{Profile, ProfileName};
 use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::SecretBytes;
 use relais::domain::time::Timestamp;
@@ -112,7 +112,7 @@ fn secret(text: &str) -> ApplicationCredential {
     ApplicationCredential::SecretSha256(hash)
 }
 
-fn directory(enabled: bool) -> Directory {
+fn directory(enabled: bool, profile: &'static Profile) -> Directory {
     let applications = vec![
         application("logiciel", secret("secret")),
         Application { reveal_unknown_person: false, ..application("discret", secret("secret")) },
@@ -130,10 +130,12 @@ fn directory(enabled: bool) -> Directory {
         acr_values: vec!["eidas1".to_owned()],
         channels: vec!["MOBILE".to_owned(), "CARD".to_owned()],
         request_lifetime: Duration::from_secs(120),
+        max_age: None,
+        request_context: false,
     };
     let provider = Provider {
         name: name("psc"),
-        profile: ProfileName::Psc.profile(),
+        profile,
         environment: Environment::Test,
         enabled: true,
         issuer: "https://provider.test".to_owned(),
@@ -144,6 +146,11 @@ fn directory(enabled: bool) -> Directory {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(ProfileName::Psc.profile()).await
+    }
+
+    /// With a provider of this profile.
+    pub async fn with(profile: &'static Profile) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("relais.db");
         migrate(&Location::Sqlite(path.clone())).await.expect("schema");
@@ -162,7 +169,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             random,
             ring,
-            directory: directory(true),
+            directory: directory(true, profile),
         });
         engine.run().await.expect("run");
         let public_url = "https://relais.test:8443".parse().expect("URL");
@@ -180,7 +187,7 @@ impl World {
 
     /// Switches the only registration off.
     pub fn disable_registration(&self) {
-        self.engine.reload(directory(false));
+        self.engine.reload(directory(false, ProfileName::Psc.profile()));
     }
 
     /// Sends a request as it is.

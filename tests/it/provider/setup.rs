@@ -72,6 +72,8 @@ pub fn registration_settings() -> RegistrationSettings {
             acr_values: words("eidas1"),
             channels: words("MOBILE CARD"),
             request_lifetime: Duration::from_secs(120),
+            max_age: None,
+            request_context: false,
         },
         credential: Credential::ClientSecretBasic { secret: Secret::new("client-secret-canary") },
         certificates: Vec::new(),
@@ -149,6 +151,7 @@ impl Setup {
             requested_expiry: None,
             user_code: None,
             notification_token: None,
+            client_context: None,
         }
     }
 

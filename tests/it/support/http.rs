@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::openapi;
 
 /// An answer as it came.
+#[derive(Clone)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,

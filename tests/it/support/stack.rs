@@ -30,6 +30,11 @@ pub const DOCTOR: &str = "899700000001";
 /// The secret of the application `desk`.
 pub const SECRET: &str = "a-secret-of-the-desk";
 
+/// What a registration at PSC asks for.
+const PSC_ASKS: &str = r#"scope = "openid scope_all"
+acr_values = ["eidas1"]
+channels = ["MOBILE", "CARD"]"#;
+
 /// Which store a stack runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backend {
@@ -46,6 +51,7 @@ pub struct Builder {
     manual: bool,
     interval: Duration,
     expires_in: Duration,
+    personality: Personality,
     application: String,
     extra: String,
     registration: String,
@@ -92,6 +98,7 @@ impl Stack {
             manual: false,
             interval: Duration::from_secs(1),
             expires_in: Duration::from_secs(120),
+            personality: Personality::Psc,
             application: String::new(),
             extra: String::new(),
             registration: String::new(),
@@ -252,6 +259,12 @@ impl Builder {
         self
     }
 
+    /// Whose manners the provider has; the profile of the same name goes with it.
+    pub fn personality(mut self, personality: Personality) -> Self {
+        self.personality = personality;
+        self
+    }
+
     /// More lines of `[applications.desk]`.
     pub fn application(mut self, lines: &str) -> Self {
         self.application.push_str(lines);
@@ -331,7 +344,7 @@ impl Builder {
             client_secret: Secret::new("relais-demo-secret"),
             interval: self.interval,
             expires_in: self.expires_in,
-            personality: Personality::Psc,
+            personality: self.personality,
             front: Front::default(),
         };
         Server::bind(settings, time.clone(), Arc::new(SystemRandom)).await.expect("a simulated provider")
@@ -339,6 +352,11 @@ impl Builder {
 
     fn config(&self, url: &str, issuer: &str) -> String {
         let Self { application, extra, registration, .. } = self;
+        let (profile, document, asks) = match self.personality {
+            Personality::Psc => ("psc", "wallet-openid-configuration", PSC_ASKS),
+            Personality::Keycloak => ("keycloak", "openid-configuration", "scope = \"openid profile\""),
+            Personality::Generic => ("generic", "openid-configuration", "scope = \"openid profile\""),
+        };
         format!(
             r#"
 mode = "development"
@@ -357,20 +375,18 @@ public_url = "http://127.0.0.1:0"
 [listeners.ops]
 bind = "127.0.0.1:0"
 [providers.psc-sim]
-profile = "psc"
+profile = "{profile}"
 environment = "test"
 issuer = "{issuer}"
-metadata_url = "{issuer}/.well-known/wallet-openid-configuration"
+metadata_url = "{issuer}/.well-known/{document}"
 ca = "certs/ca.pem"
 [registrations.psc]
 provider = "psc-sim"
 client_id = "relais-demo"
 auth = "tls_client_auth"
 certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
-scope = "openid scope_all"
-acr_values = ["eidas1"]
 id_token_algs = ["RS256"]
-channels = ["MOBILE", "CARD"]
+{asks}
 {registration}
 [applications.desk]
 kind = "backend"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use relais::crypto::random::SystemRandom;
 use relais::crypto::token::draw_notification_token;
+use relais::simulator::personality::Personality;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -30,6 +31,25 @@ async fn rp_088_a_ping_is_followed_by_one_poll_at_once() {
         assert_eq!(session.text("/subject/national_id"), DOCTOR);
         stack.pass(PACE * 2).await;
         assert_eq!(stack.calls("token").await, 1, "nothing is asked twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_088_every_kind_of_provider_may_ping() {
+    for personality in [Personality::Keycloak, Personality::Generic] {
+        let stack =
+            Stack::on(Backend::Sqlite).personality(personality).paced().delivery("ping").start().await;
+        let login = Told::start(&stack, DOCTOR).await;
+        stack.decide("approve", Value::Null).await;
+        before_the_interval(&stack, "approved", async || login.is("approved").await).await;
+        assert_eq!((answered(&stack).await, stack.calls("token").await), (vec![204], 1), "{personality:?}");
+        login.picks_up().await.expect(201);
+        // It tells as well what was decided without a hand on the phone.
+        stack.settings(json!({ "auto": { "decision": "deny", "after_ms": 1000 } })).await;
+        let login = Told::start(&stack, "899700000002").await;
+        stack.clock.wake_after(Duration::from_secs(1)).await;
+        before_the_interval(&stack, "denied", async || login.is("denied").await).await;
+        assert_eq!(stack.calls("token").await, 2, "{personality:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relais::simulator::personality::Personality;
 use serde_json::{Value, json};
 
 use super::super::pace::assert_ended;
@@ -38,6 +39,21 @@ async fn rp_098_102_a_push_signs_the_person_in_and_nothing_is_asked() {
         stack.pass(Duration::from_secs(20)).await;
         assert_eq!(stack.calls("token").await, 0, "{backend:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_098_a_provider_by_the_letter_pushes_too() {
+    let generic = Stack::on(Backend::Sqlite).personality(Personality::Generic);
+    let stack = generic.paced().delivery("push").start().await;
+    let login = Told::start(&stack, DOCTOR).await;
+    stack.decide("approve", Value::Null).await;
+    before_the_interval(&stack, "approved", async || login.is("approved").await).await;
+    stack.eventually("the answer", async || answered(&stack).await == [204]).await;
+    login.picks_up().await.expect(201);
+    let login = Told::start(&stack, "899700000002").await;
+    stack.decide("deny", Value::Null).await;
+    before_the_interval(&stack, "denied", async || login.is("denied").await).await;
+    assert_eq!(stack.calls("token").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
