@@ -26,6 +26,7 @@ pub(super) struct Lengths {
     /// What becomes of a request without anybody touching the phone.
     pub auto: Option<Auto>,
     /// How the client is told; absent: it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }
 
