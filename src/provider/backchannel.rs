@@ -106,6 +106,9 @@ fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) ->
     form.add("login_hint", request.login_hint.expose());
     form.add("binding_message", &request.binding_message);
     form.add_some("requested_expiry", request.requested_expiry.map(|seconds| seconds.to_string()).as_deref());
+    if let Some(token) = &request.notification_token {
+        form.add("client_notification_token", token.0.expose());
+    }
     form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
     if sender.registration.request_context {
         form.add_some("request_context", request.client_context.as_deref());

@@ -222,6 +222,6 @@ const fn refusal(status: StatusCode, error: &'static str, description: &'static 
     Refusal { status, error, description, challenge: None }
 }
 
-const fn bad(error: &'static str, description: &'static str) -> Refusal {
+pub(super) const fn bad(error: &'static str, description: &'static str) -> Refusal {
     refusal(StatusCode::BAD_REQUEST, error, description)
 }

@@ -7,6 +7,7 @@ mod openapi;
 mod operations;
 mod polls;
 mod provider;
+mod providers;
 mod refusals;
 mod sessions;
 mod waiting;

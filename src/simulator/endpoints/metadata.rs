@@ -33,13 +33,20 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
         "userinfo_endpoint": userinfo,
         "backchannel_authentication_endpoint": backchannel,
     });
+    let mut modes = traits.delivery_modes.to_vec();
+    // How the client is registered is offered, whoever the provider is like.
+    if let Some(mode) = simulator.state().settings.delivery.as_ref().map(|delivery| delivery.mode.as_str())
+        && !modes.contains(&mode)
+    {
+        modes.push(mode);
+    }
     let mut members = named([
         ("issuer", json!(issuer)),
         ("token_endpoint", token),
         ("userinfo_endpoint", userinfo),
         ("jwks_uri", json!(format!("{issuer}{}", paths.jwks))),
         ("backchannel_authentication_endpoint", backchannel),
-        ("backchannel_token_delivery_modes_supported", json!(traits.delivery_modes)),
+        ("backchannel_token_delivery_modes_supported", json!(modes)),
         ("acr_values_supported", json!(traits.acr_values)),
         ("scopes_supported", json!(traits.scopes)),
         ("subject_types_supported", json!(["public"])),

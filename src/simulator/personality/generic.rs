@@ -29,7 +29,7 @@ pub(super) static TRAITS: Traits = Traits {
     issuer_path: "/op",
     metadata_documents: &["openid-configuration"],
     document: Document::Ciba,
-    delivery_modes: &["poll"],
+    delivery_modes: &["poll", "ping", "push"],
     acr_values: &["substantial"],
     paths: Paths { backchannel: "/bc-authorize", token: "/token", userinfo: "/userinfo", jwks: "/jwks" },
     realm: "op",
