@@ -37,10 +37,13 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 pub struct App {
     engine: Arc<Engine>,
     providers: Arc<Clients>,
-    tls: Option<Arc<ServerTls>>,
+    /// Of the listeners that have TLS, by their name among the metrics.
+    tls: Vec<(&'static str, Arc<ServerTls>)>,
     recorder: PrometheusHandle,
     at_start: AtStart,
     clients: SocketAddr,
+    clients_speak_tls: bool,
+    for_providers: Option<SocketAddr>,
     ops: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -53,6 +56,12 @@ impl App {
     #[must_use]
     pub fn clients(&self) -> SocketAddr {
         self.clients
+    }
+
+    /// Where providers call, where anything listens for them.
+    #[must_use]
+    pub fn for_providers(&self) -> Option<SocketAddr> {
+        self.for_providers
     }
 
     /// Where health and metrics are.
@@ -70,7 +79,7 @@ impl App {
     /// Whether the client API speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
-        self.tls.is_some()
+        self.clients_speak_tls
     }
 
     /// Takes over what may change while running: who is enabled, applications and their credentials, certificates
@@ -113,8 +122,8 @@ impl App {
         let (engine, mut key_sets) = (self.engine.clone(), KeySets::default());
         self.tasks.spawn(async move {
             loop {
-                if let Some(tls) = &tls {
-                    metrics::certificate_expiry("listeners-clients", tls.not_after());
+                for (name, tls) in &tls {
+                    metrics::certificate_expiry(name, tls.not_after());
                     if tls.changed_on_disk() {
                         reload_server_certificate(tls, clock.now());
                     }
@@ -133,7 +142,7 @@ impl App {
 
     fn reload_certificates(&self) {
         self.providers.reload();
-        if let Some(tls) = &self.tls {
+        for (_, tls) in &self.tls {
             reload_server_certificate(tls, self.engine.clock().now());
         }
     }

@@ -17,6 +17,7 @@ mod id_token;
 mod jwt;
 mod keys;
 mod metadata;
+mod notification;
 mod oauth_error;
 mod retry_after;
 mod settings;

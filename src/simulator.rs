@@ -15,6 +15,7 @@
 mod client_auth;
 mod client_jwt;
 mod control;
+mod delivery;
 mod endpoints;
 mod exchange;
 mod faults;
@@ -51,6 +52,7 @@ pub use people::{NamedPerson, named_people};
 use crate::domain::clock::Clock;
 use crate::domain::random::{Random, uuid_v4};
 use crate::domain::secret::Secret;
+use crate::net::outbound::Outbound;
 use jose::{HmacKey, SigningKey};
 use personality::{Personality, Traits};
 use state::State;
@@ -74,6 +76,8 @@ pub struct SimulatorSettings {
     pub access_token_lifetime: Duration,
     /// Whose manners it has.
     pub personality: Personality,
+    /// The way to the client's notification endpoint; without one the client is told nothing by itself.
+    pub notifications: Option<Outbound>,
 }
 
 /// Why a simulated provider could not be made.
@@ -90,6 +94,9 @@ pub enum SimulatorError {
         /// The most seconds it may have.
         most: u64,
     },
+    /// The client cannot be told anything there.
+    #[error("delivery.endpoint must be an http or https URL")]
+    Endpoint,
     /// No signing key could be made.
     #[error("no RSA key could be generated")]
     Key,
@@ -109,6 +116,7 @@ struct Inner {
     client_name: String,
     client_secret: Secret,
     traits: &'static Traits,
+    notifications: Option<Outbound>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     signing_key: SigningKey,
@@ -143,6 +151,7 @@ impl Simulator {
             client_name: settings.client_name,
             client_secret: settings.client_secret,
             traits: settings.personality.traits(),
+            notifications: settings.notifications,
             signing_key: SigningKey::generate()?,
             foreign_key: OnceLock::new(),
             realm_key: HmacKey::draw(&*random),

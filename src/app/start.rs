@@ -29,6 +29,9 @@ use crate::store::postgres::{ConnectError, PostgresStore};
 use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
 use crate::telemetry::exporter;
 
+/// Open connections of the listener `providers`: it has few callers, and they say little.
+const PROVIDERS_CONNECTIONS: usize = 1024;
+
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -93,7 +96,17 @@ impl App {
         let recorder = exporter::install()?;
         let (clients_listener, clients) = bind(config.clients.bind).await?;
         let (ops_listener, ops) = bind(config.ops.bind).await?;
-        let tls = server_tls(&config, &*clock)?;
+        let clients_tls = server_tls(
+            &config.clients.tls,
+            ClientAuth::Optional { ca: config.clients.client_ca.clone() },
+            &*clock,
+        )?;
+        let for_providers = match &config.for_providers {
+            Some(listener) => {
+                Some((bind(listener.bind).await?, server_tls(&listener.tls, ClientAuth::None, &*clock)?))
+            }
+            None => None,
+        };
         let providers = provider_clients(&config, &clock, &random)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
@@ -116,7 +129,20 @@ impl App {
             certificates: Arc::new(move |registration| certificates.certificate_end(registration)),
         });
         let limits = Limits { max_connections: whole(config.clients.max_connections), ..Limits::default() };
-        tasks.spawn(serve(clients_listener, tls.clone(), clients_router, limits, stop.clone()));
+        tasks.spawn(serve(clients_listener, clients_tls.clone(), clients_router, limits, stop.clone()));
+        let clients_speak_tls = clients_tls.is_some();
+        let mut tls: Vec<_> = clients_tls.map(|tls| ("listeners-clients", tls)).into_iter().collect();
+        let for_providers = for_providers.map(|((listener, bound), server)| {
+            let few = Limits { max_connections: PROVIDERS_CONNECTIONS, ..Limits::default() };
+            let keys = providers.clone();
+            let router = http::providers::router(http::providers::ProvidersState {
+                engine: engine.clone(),
+                jwks: Arc::new(move |registration| keys.jwks(registration)),
+            });
+            tasks.spawn(serve(listener, server.clone(), router, few, stop.clone()));
+            tls.extend(server.map(|server| ("listeners-providers", server)));
+            bound
+        });
         let (stop_ops, ops_task) = (CancellationToken::new(), TaskTracker::new());
         ops_task.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop_ops.clone()));
         let app = Self {
@@ -126,6 +152,8 @@ impl App {
             recorder,
             at_start: config.at_start,
             clients,
+            clients_speak_tls,
+            for_providers,
             ops,
             stop,
             tasks,
@@ -148,21 +176,17 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, bound))
 }
 
-fn server_tls(config: &Config, clock: &dyn Clock) -> Result<Option<Arc<ServerTls>>, StartError> {
-    if config.clients.tls.is_empty() {
+fn server_tls(
+    files: &[(PathBuf, PathBuf)],
+    client_auth: ClientAuth,
+    clock: &dyn Clock,
+) -> Result<Option<Arc<ServerTls>>, StartError> {
+    if files.is_empty() {
         return Ok(None);
     }
-    let certificates = config
-        .clients
-        .tls
-        .iter()
-        .map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() })
-        .collect();
-    let settings = ServerTlsSettings {
-        certificates,
-        client_auth: ClientAuth::Optional { ca: config.clients.client_ca.clone() },
-        on_refused: Arc::new(|_| {}),
-    };
+    let certificates =
+        files.iter().map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() }).collect();
+    let settings = ServerTlsSettings { certificates, client_auth, on_refused: Arc::new(|_| {}) };
     Ok(Some(ServerTls::new(settings, clock.now())?))
 }
 

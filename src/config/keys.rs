@@ -49,6 +49,9 @@ pub const ALL: &[Key] = &[
     key("listeners.clients.client_ca", Kind::Text),
     key("listeners.clients.max_connections", Kind::Number),
     key("listeners.clients.max_requests", Kind::Number),
+    key("listeners.providers.bind", Kind::Text),
+    key("listeners.providers.public_url", Kind::Text),
+    key("listeners.providers.tls", Kind::Pairs),
     key("listeners.ops.bind", Kind::Text),
     key("providers.*.profile", Kind::Text),
     key("providers.*.environment", Kind::Text),
@@ -97,7 +100,7 @@ pub const ALL: &[Key] = &[
 ];
 
 /// Keys and sections of the documented format that this version does not offer yet.
-pub const LATER: &[&str] = &["listeners.providers", "listeners.admin", "applications.*.acts_for", "targets"];
+pub const LATER: &[&str] = &["listeners.admin", "applications.*.acts_for", "targets"];
 
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

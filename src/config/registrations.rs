@@ -13,7 +13,7 @@ use super::secrets;
 use crate::crypto::ring::KeyRing;
 use crate::domain::names::ProviderName;
 use crate::domain::profile::Profile;
-use crate::domain::registration::Registration;
+use crate::domain::registration::{Delivery, Registration};
 use crate::domain::secret::Secret;
 
 pub use signing::{Audience, SigningSettings};
@@ -118,6 +118,7 @@ pub(super) fn read(
     ring: Option<&KeyRing>,
 ) -> Vec<RegistrationSettings> {
     let declared = root.section("providers");
+    let is_reachable = root.section("listeners").has("providers");
     root.section("registrations")
         .sections()
         .filter_map(|(name, reader)| {
@@ -126,7 +127,8 @@ pub(super) fn read(
                 let found = providers.iter().find(|settings| settings.provider.name == *provider)?;
                 Some(found.provider.profile)
             });
-            read_one(name, &reader, provider, profile, ring)
+            let delivery = read_delivery(&reader, is_reachable);
+            read_one(name, &reader, provider, profile, delivery, ring)
         })
         .collect()
 }
@@ -149,6 +151,7 @@ fn read_one(
     reader: &Reader<'_>,
     provider: Option<ProviderName>,
     profile: Option<&Profile>,
+    delivery: Delivery,
     ring: Option<&KeyRing>,
 ) -> Option<RegistrationSettings> {
     let name = reader.name(name);
@@ -158,7 +161,6 @@ fn read_one(
     let certificates = reader.pairs("certificates");
     certificates::check_pairs(reader, "certificates", &certificates);
     let credential = read_credential(reader, &certificates, ring);
-    check_delivery(reader);
     let scope = read_scope(reader);
     let acr_values = reader.texts("acr_values");
     let id_token_algs = read_algs(reader);
@@ -173,6 +175,7 @@ fn read_one(
         provider: provider?,
         client_id: client_id?.to_owned(),
         enabled,
+        delivery,
         scope,
         acr_values,
         channels,
@@ -230,12 +233,24 @@ fn has_certificate(reader: &Reader<'_>, certificates: &[CertificateFiles]) -> bo
     false
 }
 
-fn check_delivery(reader: &Reader<'_>) {
-    // `false`: known to the format, not offered yet.
-    let modes = [("poll", true), ("ping", false), ("push", false)];
-    if reader.word("delivery", &modes) == Some(false) {
-        reader.problem("delivery", "comes with a later version", "write \"poll\"");
+fn read_delivery(reader: &Reader<'_>, is_reachable: bool) -> Delivery {
+    let modes = Delivery::ALL.map(|delivery| (delivery.as_str(), delivery));
+    let delivery = reader.word("delivery", &modes).unwrap_or(Delivery::Poll);
+    if delivery != Delivery::Poll && !is_reachable {
+        reader.problem(
+            "delivery",
+            format!("is {}, and nothing listens for the provider", delivery.as_str()),
+            "add [listeners.providers] with bind, public_url and tls, or write \"poll\"",
+        );
     }
+    if delivery == Delivery::Push {
+        reader.warn(
+            "delivery",
+            "is push: tokens come to an address that others than the provider can call too",
+            "use \"ping\" or \"poll\" if the provider offers one of them",
+        );
+    }
+    delivery
 }
 
 fn read_scope(reader: &Reader<'_>) -> Vec<String> {

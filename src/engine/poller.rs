@@ -2,7 +2,9 @@
 //!
 //! The node that starts a login polls it. Before each batch of sends one statement asks which of the due logins are
 //! still pending and this node's; nothing is sent without a valid lease. Intervals are monotonic and count from the
-//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls.
+//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls. An
+//! announcement of the provider makes one poll due at once, in a login's whole life: a flood of them makes no more.
+//! A login whose outcome the provider sends itself is in the queue to be given up, and is never polled.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -17,6 +19,7 @@ use super::ports::PollJob;
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::LoginState;
+use crate::domain::registration::Delivery;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// How long to wait before asking again while the lease is lapsed or the store does not answer.
@@ -41,8 +44,25 @@ pub(super) struct Waiting {
     pub(super) failures: u32,
     /// When it is due; an entry of the heap that says another time is out of date.
     pub(super) due: Monotonic,
+    /// Not before this, whatever is announced: the provider has said so.
+    pub(super) held_back: Monotonic,
     /// It is due to be given up, not to be polled.
     pub(super) give_up: bool,
+    /// An announcement has made it due at once before.
+    pub(super) announced: bool,
+}
+
+impl Waiting {
+    /// Due at once, for the first announcement only.
+    fn announce(&mut self) -> bool {
+        if self.announced || self.job.login.delivery != Delivery::Ping {
+            return false;
+        }
+        self.announced = true;
+        self.give_up = false;
+        self.due = self.held_back;
+        true
+    }
 }
 
 #[derive(Default)]
@@ -50,6 +70,8 @@ struct Queue {
     due: BinaryHeap<Reverse<(Monotonic, LoginId)>>,
     /// Boxed: a map that grows has room for up to twice as many as are in it.
     waiting: HashMap<LoginId, Box<Waiting>>,
+    /// Those whose poll is under way, and whether an announcement has come meanwhile: the answer may be older than it.
+    under_way: HashMap<LoginId, bool>,
 }
 
 /// The timer queue.
@@ -70,8 +92,22 @@ impl Poller {
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
         let earliest = (monotonic + interval + margin).max(held_back);
         let patience = engine.last_poll_patience(&job.login);
-        let waiting = Waiting { job, interval, deadline, failures: 0, due: earliest, give_up: false };
-        self.put_next(earliest, patience, waiting);
+        let delivery = job.login.delivery;
+        let waiting = Waiting {
+            job,
+            interval,
+            deadline,
+            failures: 0,
+            due: earliest,
+            held_back,
+            give_up: delivery == Delivery::Push,
+            announced: false,
+        };
+        if waiting.give_up {
+            self.put(deadline, waiting);
+        } else {
+            self.put_next(earliest, patience, waiting);
+        }
     }
 
     /// The next poll at `earliest`, which no deadline makes earlier. One that falls behind the deadline is the last,
@@ -86,8 +122,12 @@ impl Poller {
 
     pub(super) fn put(&self, at: Monotonic, waiting: Waiting) {
         let login_id = waiting.job.login.login_id;
-        let waiting = Box::new(Waiting { due: at, ..waiting });
+        let mut waiting = Box::new(Waiting { due: at, ..waiting });
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.under_way.remove(&login_id) == Some(true) {
+            waiting.announce();
+        }
+        let at = waiting.due;
         let is_first = queue.due.peek().is_none_or(|Reverse((first, _))| at < *first);
         queue.due.push(Reverse((at, login_id)));
         queue.waiting.insert(login_id, waiting);
@@ -95,6 +135,28 @@ impl Poller {
         if is_first {
             self.earlier.notify_one();
         }
+    }
+
+    /// The provider has announced the outcome of a login: its next poll is due at once. Of a login that this node does
+    /// not poll nothing happens.
+    pub(super) fn ring(&self, login_id: LoginId) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rung) = queue.under_way.get_mut(&login_id) {
+            *rung = true;
+            return;
+        }
+        let Some(waiting) = queue.waiting.get_mut(&login_id) else { return };
+        if waiting.announce() {
+            let at = waiting.due;
+            queue.due.push(Reverse((at, login_id)));
+            drop(queue);
+            self.earlier.notify_one();
+        }
+    }
+
+    /// A login has ended with its poll.
+    pub(super) fn forget(&self, login_id: LoginId) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).under_way.remove(&login_id);
     }
 
     /// When to look at the queue next.
@@ -117,8 +179,14 @@ impl Poller {
     }
 
     fn take(&self, login_id: LoginId) -> Option<Waiting> {
-        let taken = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&login_id);
-        taken.map(|waiting| *waiting)
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = queue.waiting.remove(&login_id)?;
+        Some(*taken)
+    }
+
+    /// Notes that a poll is under way.
+    fn begin(&self, login_id: LoginId) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).under_way.insert(login_id, false);
     }
 
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
@@ -172,6 +240,7 @@ impl Engine {
             // What is no longer pending or ours leaves the queue here.
             let Some(waiting) = self.poller.take(*login_id) else { continue };
             if mine.contains(login_id) {
+                self.poller.begin(*login_id);
                 let engine = self.clone();
                 let span = tracing::info_span!("poll", login.id = %login_id);
                 self.tasks.spawn(async move { engine.poll_once(waiting).await }.instrument(span));

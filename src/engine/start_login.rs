@@ -12,14 +12,16 @@ use super::hub::Subscription;
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
 use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
-use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_token};
+use crate::crypto::token::{
+    derive_login_token, draw_login_token, draw_notification_token, hash_login_token, hash_notification_token,
+};
 use crate::domain::application::{Application, BindingMessageBy};
 use crate::domain::hint::{self, HintError};
 use crate::domain::ids::{GrantId, LoginId};
 use crate::domain::login::{Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::names::RegistrationName;
 use crate::domain::random::{below, uuid_v7};
-use crate::domain::registration::{Provider, Registration};
+use crate::domain::registration::{Delivery, Provider, Registration};
 use crate::domain::secret::{LoginToken, Secret};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
@@ -252,10 +254,15 @@ impl Engine {
         let same_in_any_case = Secret::new(checked.login_hint.expose().to_lowercase());
         let person = self.ring.pseudonym(checked.provider.name.as_str(), same_in_any_case.expose());
         let until = now + start_life(checked.provider.profile);
+        let notification_token = match checked.registration.delivery {
+            Delivery::Poll => None,
+            Delivery::Ping | Delivery::Push => Some(draw_notification_token(&*self.random)),
+        };
         let login = self.new_login(&start, &checked, login_id, now, until);
         let new = NewLogin {
             login: login.clone(),
             token_hash,
+            notification: notification_token.as_ref().map(|token| hash_notification_token(&self.ring, token)),
             person,
             slot_until: until + checked.registration.request_lifetime,
             replace: start.replace,
@@ -285,6 +292,7 @@ impl Engine {
                     acr_values: checked.acr_values,
                     requested_expiry: start.requested_expiry,
                     user_code: start.user_code,
+                    notification_token,
                     reveal_unknown_person: start.application.reveal_unknown_person,
                 });
                 Ok((Started { login, token, replayed: false }, Some(ear)))
@@ -313,6 +321,7 @@ impl Engine {
             provider: checked.provider.name.clone(),
             environment: checked.provider.environment,
             support_code: SupportCode::draw(&*self.random),
+            delivery: checked.registration.delivery,
             reference: start.reference.clone(),
             channel: checked.channel.clone(),
             binding_message: checked.binding_message.clone(),

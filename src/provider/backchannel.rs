@@ -159,6 +159,9 @@ fn parameters<'a>(sender: &'a Sender<'_>, request: &BackchannelRequest) -> Vec<(
     if let Some(seconds) = request.requested_expiry {
         parameters.push(("requested_expiry", seconds.to_string()));
     }
+    if let Some(token) = &request.notification_token {
+        parameters.push(("client_notification_token", token.0.expose().to_owned()));
+    }
     if let Some(code) = &request.user_code {
         parameters.push(("user_code", code.expose().to_owned()));
     }

@@ -162,7 +162,12 @@ mod tests {
             "token_endpoint": "https://op.example/token",
             "backchannel_authentication_endpoint": "https://op.example/ciba",
         });
-        let metadata = Metadata::read(document.to_string().as_bytes(), "https://op.example", false);
+        let metadata = Metadata::read(
+            document.to_string().as_bytes(),
+            "https://op.example",
+            false,
+            &[crate::domain::registration::Delivery::Poll],
+        );
         let identity = Identity {
             client_id,
             credential,

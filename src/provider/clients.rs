@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::Clock;
 use crate::domain::grant::GrantClaims;
+use crate::domain::login::LoginReason;
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::random::Random;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus, Providers,
-    StartFailure, Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus,
+    Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo, UserinfoUnavailable,
 };
 
 use super::backchannel::{self, RESERVED, Sender};
@@ -26,9 +27,9 @@ use super::certificates::Certificates;
 use super::metadata::{Metadata, NotOffered};
 use super::settings::{Credential, ProviderSettings, RegistrationSettings, SettingsError};
 use super::signing_keys::SigningKeys;
-use super::token;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
+use super::{notification, token};
 
 /// How often metadata and keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -69,7 +70,12 @@ impl Clients {
         let upstreams: HashMap<_, _> = by_name
             .iter()
             .map(|(name, settings)| {
-                (name.clone(), Arc::new(Upstream::new(settings.clone(), Arc::clone(&clock))))
+                let deliveries = registrations
+                    .iter()
+                    .filter(|of| of.registration.provider == *name)
+                    .map(|of| of.registration.delivery)
+                    .collect();
+                (name.clone(), Arc::new(Upstream::new(settings.clone(), deliveries, Arc::clone(&clock))))
             })
             .collect();
         let mut clients = Vec::with_capacity(registrations.len());
@@ -249,7 +255,14 @@ impl Providers for Clients {
     async fn ensure_metadata(&self, registration: &RegistrationName) -> Result<(), NoMetadata> {
         let client = self.client(registration).ok_or(NoMetadata)?;
         let channel = client.channel(None).ok_or(NoMetadata)?;
-        client.upstream.ensure_metadata(&channel).await.map(|_| ())
+        let metadata = client.upstream.ensure_metadata(&channel).await?;
+        let delivery = client.settings.registration.delivery;
+        if metadata.offers(delivery) {
+            return Ok(());
+        }
+        // What a login would come to, nobody would hear.
+        tracing::error!(%registration, delivery = delivery.as_str(), "the provider does not offer the delivery mode");
+        Err(NoMetadata)
     }
 
     fn status(&self, provider: &ProviderName) -> ProviderStatus {
@@ -294,6 +307,21 @@ impl Providers for Clients {
             return token::UNREACHABLE;
         };
         token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
+    }
+
+    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable> {
+        notification::announcement(message)
+    }
+
+    async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {
+        // Without a way to the provider there are no keys: nothing proves what it says.
+        let without_keys = PushVerdict::Refused { reason: LoginReason::TokenInvalid };
+        let Some(client) = self.client(registration) else { return without_keys };
+        let Some(channel) = client.channel(pushed.x5t.as_deref()) else { return without_keys };
+        // A node that has just started may not know yet where the keys are.
+        let _ = client.upstream.ensure_metadata(&channel).await;
+        let settings = &client.settings;
+        notification::judge(&channel, &settings.registration, &settings.id_token_algs, &pushed).await
     }
 
     async fn userinfo(

@@ -10,6 +10,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::crypto::signing_key::SigningAlg;
+use crate::domain::registration::Delivery;
 
 use super::strict_json::{self, Object};
 
@@ -21,6 +22,8 @@ pub const MAX_SIZE: usize = 256 * 1024;
 pub struct Metadata {
     /// Where its signing keys are.
     pub jwks_uri: Url,
+    /// How it tells outcomes; `None`: it does not say.
+    modes: Option<Vec<Delivery>>,
     plain: Endpoints,
     mtls: Endpoints,
     /// What it takes of its clients; a list that is absent says nothing.
@@ -83,24 +86,34 @@ pub enum MetadataError {
         /// Which one.
         member: &'static str,
     },
-    /// The provider does not offer poll mode.
-    #[error("backchannel_token_delivery_modes_supported does not name poll")]
-    NoPollMode,
+    /// The provider offers no delivery mode that a registration here has.
+    #[error("backchannel_token_delivery_modes_supported does not name the mode of any registration")]
+    NoUsedMode,
 }
 
 impl Metadata {
-    /// Reads a document. `allow_http`: loopback may be plain http (development).
-    pub fn read(body: &[u8], issuer: &str, allow_http: bool) -> Result<Self, MetadataError> {
+    /// Reads a document. `allow_http`: loopback may be plain http (development). `used`: how the outcome comes at the
+    /// registrations here; one of these modes at least must be offered.
+    pub fn read(
+        body: &[u8],
+        issuer: &str,
+        allow_http: bool,
+        used: &[Delivery],
+    ) -> Result<Self, MetadataError> {
         let members = strict_json::object(body).map_err(|_| MetadataError::Malformed)?;
         if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
             return Err(MetadataError::IssuerMismatch);
         }
-        check_modes(&members)?;
+        let modes = modes(&members);
+        if modes.as_ref().is_some_and(|modes| !used.iter().any(|mode| modes.contains(mode))) {
+            return Err(MetadataError::NoUsedMode);
+        }
         let endpoint = |members: &Object, member| optional(members, member, allow_http);
         let required = |member| endpoint(&members, member)?.ok_or(MetadataError::Missing { member });
         let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object);
         let alias = |member| aliases.map_or(Ok(None), |aliases| endpoint(aliases, member));
         Ok(Self {
+            modes,
             jwks_uri: required("jwks_uri")?,
             plain: Endpoints {
                 backchannel: Some(required(BACKCHANNEL)?),
@@ -142,6 +155,11 @@ impl Metadata {
             return Some(NotOffered { member: REQUEST_ALGS, wanted });
         }
         None
+    }
+
+    /// Whether the provider tells the outcome in this way, as far as it says.
+    pub fn offers(&self, delivery: Delivery) -> bool {
+        self.modes.as_ref().is_none_or(|modes| modes.contains(&delivery))
     }
 
     /// Where an endpoint is: its alias where a client certificate is in use and there is one (RFC 8705 §5).
@@ -223,13 +241,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn check_modes(members: &Object) -> Result<(), MetadataError> {
-    // Required by CIBA §4, but a provider that leaves it out may still poll.
-    let Some(modes) = members.get("backchannel_token_delivery_modes_supported").and_then(Value::as_array)
-    else {
-        return Ok(());
-    };
-    if modes.iter().any(|mode| mode == "poll") { Ok(()) } else { Err(MetadataError::NoPollMode) }
+/// Required by CIBA §4, but a provider that leaves it out may still have them all.
+fn modes(members: &Object) -> Option<Vec<Delivery>> {
+    let modes = members.get("backchannel_token_delivery_modes_supported")?.as_array()?;
+    let known = |delivery: &Delivery| modes.iter().any(|mode| mode == delivery.as_str());
+    Some(Delivery::ALL.into_iter().filter(known).collect())
 }
 
 #[cfg(test)]
@@ -251,7 +267,7 @@ mod tests {
     }
 
     fn read(document: &Value) -> Result<Metadata, MetadataError> {
-        Metadata::read(document.to_string().as_bytes(), ISSUER, false)
+        Metadata::read(document.to_string().as_bytes(), ISSUER, false, &[Delivery::Poll])
     }
 
     #[test]
@@ -278,7 +294,7 @@ mod tests {
     fn rp_005_a_provider_without_poll_mode_is_not_usable() {
         let mut document = document();
         document["backchannel_token_delivery_modes_supported"] = json!(["push"]);
-        assert_eq!(read(&document), Err(MetadataError::NoPollMode));
+        assert_eq!(read(&document), Err(MetadataError::NoUsedMode));
     }
 
     #[test]
@@ -307,9 +323,9 @@ mod tests {
         let mut loopback = document();
         loopback["token_endpoint"] = json!("http://127.0.0.1:1/token");
         assert!(read(&loopback).is_err());
-        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_ok());
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_ok());
         loopback["token_endpoint"] = json!("http://op.example/token");
-        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_err());
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_err());
     }
 
     #[test]
@@ -338,6 +354,9 @@ mod tests {
     #[test]
     fn a_member_that_stands_there_twice_is_refused() {
         let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"{ISSUER}"}}"#);
-        assert_eq!(Metadata::read(twice.as_bytes(), ISSUER, false), Err(MetadataError::Malformed));
+        assert_eq!(
+            Metadata::read(twice.as_bytes(), ISSUER, false, &[Delivery::Poll]),
+            Err(MetadataError::Malformed)
+        );
     }
 }

@@ -23,8 +23,8 @@ const REFUSALS: [&str; 14] = [
     "unknown_user_id",
     "unsupported_grant_type",
 ];
-/// Codes about a request that was accepted (CIBA §11).
-const PROGRESS: [&str; 3] = ["authorization_pending", "expired_token", "slow_down"];
+/// Codes about a request that was accepted (CIBA §11, §12).
+const PROGRESS: [&str; 4] = ["authorization_pending", "expired_token", "slow_down", "transaction_failed"];
 
 /// An error code with its description.
 #[derive(Clone, PartialEq, Eq)]

@@ -120,7 +120,7 @@ pub(super) struct Refusals {
     pub pending: Refusal,
 }
 
-const fn bad(error: &'static str, description: &'static str) -> Refusal {
+pub(super) const fn bad(error: &'static str, description: &'static str) -> Refusal {
     Refusal { status: StatusCode::BAD_REQUEST, error, description }
 }
 

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::delivery::{Mode, Notification};
 use super::people::Person;
 use super::settings::{Auto, Decision};
 use crate::domain::clock::Monotonic;
@@ -31,6 +32,8 @@ pub(super) struct Asked {
     pub interval: Duration,
     pub life: Duration,
     pub auto: Option<Auto>,
+    /// What the client is told with, where it does not ask.
+    pub notification: Option<Notification>,
 }
 
 /// What an approval says about who and how; absent members are those of the request.
@@ -107,6 +110,14 @@ pub(super) struct Redeemed {
     pub amr: Option<Vec<String>>,
 }
 
+/// A decision that the client is to be told.
+pub(super) struct Announced {
+    pub notification: Notification,
+    pub outcome: Outcome,
+    /// With a push of an approval: what the request was about. It is spent.
+    pub redeemed: Option<Redeemed>,
+}
+
 /// How a poll arrived, beside its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrival {
@@ -178,6 +189,21 @@ impl Request {
             self.decided = Some(at);
             self.settled = Some(at);
         }
+    }
+
+    /// Spends an approval: what the tokens are about.
+    fn redeem(&mut self, now: Monotonic) -> Option<Redeemed> {
+        let Fate::Approved(approval) = &mut self.fate else { return None };
+        let approval = std::mem::take(approval);
+        self.fate = Fate::Redeemed;
+        self.settled = Some(now);
+        Some(Redeemed {
+            person: approval.person.unwrap_or_else(|| self.asked.person.clone()),
+            scope: self.asked.scope.clone(),
+            channel: self.asked.channel,
+            acr: approval.acr,
+            amr: approval.amr,
+        })
     }
 
     /// When nothing more can happen to it.
@@ -262,6 +288,35 @@ impl Requests {
         Ok(())
     }
 
+    /// What the client is to be told about a decided request. A ping may be answered by a poll at once (CIBA §10.2): no
+    /// interval runs any more. A push gives the tokens out, once.
+    pub(super) fn announce(&mut self, id: &str, now: Monotonic) -> Option<Announced> {
+        let request = self.find(id, now)?;
+        let notification = request.asked.notification.clone()?;
+        let outcome = request.outcome(now);
+        let redeemed = match notification.delivery.mode {
+            Mode::Ping => {
+                request.poll_allowed_from = None;
+                request.last_arrival = None;
+                None
+            }
+            Mode::Push => request.redeem(now),
+        };
+        matches!(outcome, Outcome::Approved | Outcome::Denied).then_some(Announced {
+            notification,
+            outcome,
+            redeemed,
+        })
+    }
+
+    /// Whether the client is told the outcome of a request by itself, and must not ask.
+    pub(super) fn is_pushed(&self, id: &str) -> bool {
+        let request = self.numbers.get(id).and_then(|number| self.by_number.get(number));
+        request
+            .and_then(|request| request.asked.notification.as_ref())
+            .is_some_and(|notification| notification.delivery.mode == Mode::Push)
+    }
+
     /// Notes that a token request for `id` has come in; `None` where it names no request.
     pub(super) fn arrive(&mut self, id: &str, now: Monotonic) -> Option<Arrival> {
         let number = *self.numbers.get(id)?;
@@ -299,22 +354,14 @@ impl Requests {
             return Poll::TooEarly;
         }
         request.poll_allowed_from = Some(now + request.asked.interval);
-        match &mut request.fate {
+        match &request.fate {
             Fate::Denied => Poll::Denied,
             Fate::Pending => Poll::Pending,
             Fate::Redeemed => Poll::Unknown,
-            Fate::Approved(approval) => {
-                let approval = std::mem::take(approval);
-                request.fate = Fate::Redeemed;
-                request.settled = Some(now);
-                Poll::Redeemed(Box::new(Redeemed {
-                    person: approval.person.unwrap_or_else(|| request.asked.person.clone()),
-                    scope: request.asked.scope.clone(),
-                    channel: request.asked.channel,
-                    acr: approval.acr,
-                    amr: approval.amr,
-                }))
-            }
+            Fate::Approved(_) => match request.redeem(now) {
+                Some(redeemed) => Poll::Redeemed(Box::new(redeemed)),
+                None => Poll::Unknown,
+            },
         }
     }
 

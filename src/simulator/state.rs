@@ -2,6 +2,7 @@
 
 use super::client_auth::Registered;
 use super::client_jwt::Taken;
+use super::delivery::Outbox;
 use super::faults::Faults;
 use super::requests::Requests;
 use super::settings::Lengths;
@@ -17,6 +18,7 @@ pub(super) struct State {
     pub client: Registered,
     /// Names of JWTs of the client's that have been taken.
     pub taken: Taken,
+    pub outbox: Outbox,
 }
 
 impl State {
@@ -28,6 +30,7 @@ impl State {
             stats: Stats::default(),
             client: Registered::default(),
             taken: Taken::default(),
+            outbox: Outbox::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod backchannel;
 mod control;
+mod delivery;
 mod faults;
 mod id_tokens;
 mod people;
@@ -136,6 +137,7 @@ impl Lab {
             expires_in: Duration::from_secs(120),
             access_token_lifetime: Duration::from_secs(120),
             personality: Personality::Psc,
+            notifications: None,
         };
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("simulator");
         Self {

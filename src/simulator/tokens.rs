@@ -43,11 +43,12 @@ pub(super) struct Facts<'a> {
     pub life: i64,
 }
 
-/// The tokens for an approved request.
+/// The tokens for an approved request. `more` are further claims of the ID token, made from the refresh token.
 pub(super) fn issue(
     simulator: &Simulator,
     redeemed: &Redeemed,
     certificate: Option<&PeerCertificate>,
+    more: impl FnOnce(&str) -> Vec<(String, Value)>,
 ) -> Tokens {
     let inner = &simulator.inner;
     let mut state = simulator.state();
@@ -57,9 +58,11 @@ pub(super) fn issue(
     let issued_at = inner.clock.now().as_secs();
     let facts = Facts { redeemed, certificate, session: uuid_v4(&*inner.random), issued_at, life };
     let access_token = access_token(simulator, &facts);
+    let refresh_token = refresh_token(simulator, &facts);
+    let more = more(&refresh_token).into_iter().chain(altered.into_iter().flatten());
     Tokens {
-        id_token: id_token::issue(simulator, &facts, &access_token, altered),
-        refresh_token: refresh_token(simulator, &facts),
+        id_token: id_token::issue(simulator, &facts, &access_token, more),
+        refresh_token,
         access_token,
         expires_in: life,
         refresh_expires_in: inner.traits.refresh_expires_in,

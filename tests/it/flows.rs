@@ -7,6 +7,7 @@ mod endings;
 mod faults;
 mod hang_up;
 mod limits;
+mod notifications;
 mod operations;
 mod pace;
 mod problems;

@@ -6,6 +6,7 @@ mod logins;
 mod openapi;
 mod operations;
 mod provider;
+mod providers;
 mod refusals;
 mod sessions;
 mod waiting;

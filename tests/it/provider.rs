@@ -7,6 +7,7 @@ mod discovery;
 mod id_token;
 mod op;
 mod polling;
+mod pushed;
 mod setup;
 mod signing;
 mod tls;

@@ -4,6 +4,7 @@
 
 pub mod harness;
 
+mod announcements;
 mod arrows;
 mod assertions;
 mod audit;

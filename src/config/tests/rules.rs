@@ -74,6 +74,28 @@ fn listeners() {
         ("listeners.clients.tls", Some("[]"), "listeners.clients.tls", "missing"),
         ("listeners.clients.tls", Some("[{ cert = \"a\" }]"), "listeners.clients.tls", "list of { cert"),
         ("listeners.clients.tls", Some("\"a\""), "listeners.clients.tls", "list of { cert"),
+        ("listeners.providers.bind", Some("\"x\""), "listeners.providers.bind", "an address and a port"),
+        ("listeners.providers.bind", Some("\"127.0.0.1:1\""), "listeners.providers.public_url", "missing"),
+        ("listeners.providers.bind", Some("\"127.0.0.1:1\""), "listeners.providers.tls", "missing"),
+        (
+            "listeners.providers",
+            Some("{ bind = \"0.0.0.0:8443\", public_url = \"https://a\" }"),
+            "listeners.providers.bind",
+            "the address of listeners.clients too",
+        ),
+        (
+            "listeners.providers",
+            Some("{ public_url = \"http://a\" }"),
+            "listeners.providers.public_url",
+            "https",
+        ),
+        (
+            "listeners.providers",
+            Some("{ public_url = \"https://a/\" }"),
+            "listeners.providers.public_url",
+            "slash",
+        ),
+        ("listeners.providers.client_ca", Some("\"x\""), "listeners.providers.client_ca", "unknown key"),
         ("listeners.clients.client_ca", None, "applications.by-dns.auth", "client_ca"),
         ("listeners.clients.client_ca", Some("\"none\""), "listeners.clients.client_ca", "cannot be read"),
         (
@@ -173,7 +195,18 @@ fn registrations() {
             "registrations.lps.client_secret",
             "does not go with",
         ),
-        ("registrations.lps.delivery", Some("\"ping\""), "registrations.lps.delivery", "later version"),
+        (
+            "registrations.lps.delivery",
+            Some("\"ping\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
+        (
+            "registrations.lps.delivery",
+            Some("\"push\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
         ("registrations.lps.delivery", Some("\"mail\""), "registrations.lps.delivery", "not known"),
         ("registrations.lps.scope", Some("\"profile\""), "registrations.lps.scope", "openid"),
         (

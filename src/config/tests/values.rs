@@ -1,8 +1,9 @@
 //! What a whole configuration becomes: values, warnings, all problems together.
 
 use super::House;
-use crate::config::{RegistrationCredential, StoreUrl};
+use crate::config::{RegistrationCredential, RegistrationSettings, StoreUrl};
 use crate::domain::application::ApplicationCredential;
+use crate::domain::registration::Delivery;
 
 fn accepted(rows: &[(&str, &str)]) {
     for (path, value) in rows {
@@ -50,6 +51,26 @@ fn what_is_allowed_is_accepted() {
         ("applications.by-secret.enabled", "false"),
         ("applications.by-secret.binding_message", "\"client\""),
     ]);
+}
+
+#[test]
+fn a_registration_that_is_told_needs_a_listener_and_push_a_second_thought() {
+    for (mode, delivery) in [("ping", Delivery::Ping), ("push", Delivery::Push)] {
+        let mut house = House::new();
+        house.set("registrations.lps.delivery", Some(&format!("\"{mode}\"")));
+        house.set(
+            "listeners.providers",
+            Some("{ public_url = \"https://r:8444\", tls = [{ cert = \"certs/server.pem\", key = \"certs/server.key\" }] }"),
+        );
+        let config = house.good();
+        assert_eq!(config.for_providers.map(|listener| listener.bind.port()), Some(8444));
+        let lps = |it: &&RegistrationSettings| it.registration.name.as_str() == "lps";
+        let lps = config.registrations.iter().find(lps).expect("lps");
+        assert_eq!(lps.registration.delivery, delivery);
+        let warned: Vec<_> = config.warnings.iter().map(|it| it.path.as_str()).collect();
+        let expected: &[&str] = if mode == "push" { &["registrations.lps.delivery"] } else { &[] };
+        assert_eq!(warned, expected);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::provider::jwt::{self, AHEAD, numeric_date};
 use crate::provider::strict_json::{self, Object};
 
-use super::{Refusal, Terms};
+use super::{Came, Refusal, Terms};
 
 /// Added to the login's lifetime: how old an ID token may be.
 const AGE_MARGIN: Duration = Duration::from_mins(5);
@@ -54,8 +54,10 @@ pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
         return Err(Refusal::invalid("azp"));
     }
     check_times(claims, terms)?;
-    let same_request =
-        claims.get(AUTH_REQ_ID).is_none_or(|claim| claim.as_str() == Some(terms.auth_req_id.expose()));
+    let same_request = match claims.get(AUTH_REQ_ID) {
+        None => terms.came == Came::Asked,
+        Some(claim) => claim.as_str() == Some(terms.auth_req_id.expose()),
+    };
     if same_request { Ok(()) } else { Err(Refusal::invalid("auth_req_id")) }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
 use super::super::client_jwt::request_parameters;
+use super::super::delivery;
 use super::super::exchange::{Call, Reply};
 use super::super::people;
 use super::super::personality::Refusal;
@@ -114,6 +115,7 @@ fn asked(simulator: &Simulator, form: &Form) -> Result<Asked, Refused> {
     let channel = channel.ok_or(&refusals.channel)?;
     let requested = requested_expiry(form).map_err(|()| &refusals.requested_expiry)?;
     let settings = simulator.state().settings.clone();
+    let notification = delivery::asked(settings.delivery.as_ref(), form)?;
     Ok(Asked {
         login_hint: hint.to_owned(),
         person,
@@ -123,6 +125,7 @@ fn asked(simulator: &Simulator, form: &Form) -> Result<Asked, Refused> {
         interval: Duration::from_secs(settings.interval),
         life: Duration::from_secs(requested.unwrap_or(u64::MAX).min(settings.expires_in)),
         auto: settings.auto,
+        notification,
     })
 }
 
@@ -147,11 +150,15 @@ fn ring(simulator: &Simulator, asked: Asked) -> Reply {
     let mut state = simulator.state();
     let (interval, expires_in) = (asked.interval.as_secs(), state.settings.expires_in);
     let login_hint = asked.login_hint.clone();
+    let by_itself = asked.auto.filter(|_| asked.notification.is_some());
     if !state.requests.ring(id.clone(), asked, now, created_at) {
         return Reply::refusal(&inner.traits.refusals.too_many_requests);
     }
     state.stats.ring(&login_hint);
     drop(state);
     simulator.changed();
+    if let Some(auto) = by_itself {
+        simulator.announce_at(id.clone(), now + Duration::from_millis(auto.after_ms));
+    }
     Reply::ok(&Acknowledgement { auth_req_id: &id, expires_in, interval })
 }

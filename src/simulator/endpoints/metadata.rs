@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::super::Simulator;
+use super::super::delivery::{Delivery, Mode};
 use super::super::exchange::{Call, Reply};
 
 /// `GET …/.well-known/…`.
@@ -40,6 +41,11 @@ fn metadata(simulator: &Simulator) -> Value {
     let token = format!("{issuer}{}", paths.token);
     let userinfo = format!("{issuer}{}", paths.userinfo);
     let backchannel = format!("{issuer}{}", paths.backchannel);
+    let mut modes = vec!["poll", "ping"];
+    let is_pushed = |delivery: &Delivery| delivery.mode == Mode::Push;
+    if simulator.state().settings.delivery.as_ref().is_some_and(is_pushed) {
+        modes.push("push");
+    }
     json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{origin}/auth"),
@@ -47,7 +53,7 @@ fn metadata(simulator: &Simulator) -> Value {
         "userinfo_endpoint": userinfo,
         "jwks_uri": format!("{issuer}{}", paths.jwks),
         "backchannel_authentication_endpoint": backchannel,
-        "backchannel_token_delivery_modes_supported": ["poll", "ping"],
+        "backchannel_token_delivery_modes_supported": modes,
         "backchannel_authentication_request_signing_alg_values_supported": asymmetric,
         "grant_types_supported": [
             "authorization_code", "implicit", "refresh_token", "password", "client_credentials",

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
+use super::super::delivery::NOT_POLLED;
 use super::super::exchange::{Call, Reply};
 use super::super::requests::Poll;
 use super::super::tokens;
@@ -39,6 +40,9 @@ fn checked(simulator: &Simulator, call: &Call) -> Reply {
     if !tokens::is_auth_req_id(simulator, id) {
         return Reply::refusal(&refusals.garbage_request_id);
     }
+    if simulator.state().requests.is_pushed(id) {
+        return Reply::refusal(&NOT_POLLED);
+    }
     redeem(simulator, call, id)
 }
 
@@ -54,7 +58,8 @@ fn redeem(simulator: &Simulator, call: &Call, id: &str) -> Reply {
         Poll::Denied => Reply::refusal(&refusals.denied),
         Poll::Pending => Reply::refusal(&refusals.pending),
         Poll::Redeemed(redeemed) => {
-            Reply::ok(&tokens::issue(simulator, &redeemed, call.certificate.as_deref()))
+            let certificate = call.certificate.as_deref();
+            Reply::ok(&tokens::issue(simulator, &redeemed, certificate, |_| Vec::new()))
         }
     }
 }

@@ -9,6 +9,7 @@ mod faults;
 mod misplaced;
 mod needles;
 mod signed;
+mod told;
 mod wiped;
 mod witness;
 
@@ -180,7 +181,7 @@ async fn serve(folder: &Path) -> Served {
 }
 
 fn config(url: &str, issuer: &str) -> String {
-    let port = free_port();
+    let (port, told) = (free_port(), free_port());
     format!(
         r#"
 mode = "development"
@@ -196,6 +197,9 @@ file = "keys/persons"
 [listeners.clients]
 bind = "127.0.0.1:{port}"
 public_url = "http://127.0.0.1:{port}"
+[listeners.providers]
+bind = "127.0.0.1:{told}"
+public_url = "http://127.0.0.1:{told}"
 [listeners.ops]
 bind = "127.0.0.1:0"
 [providers.psc-sim]
@@ -228,10 +232,19 @@ signing_key = "keys/own.pem"
 signing_alg = "ES256"
 signed_requests = true
 certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
+[registrations.told]
+provider = "psc-sim"
+client_id = "relais-demo"
+auth = "client_secret_basic"
+client_secret = "{CLIENT_SECRET}"
+certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
+delivery = "ping"
+scope = "openid scope_all"
+acr_values = ["eidas1"]
 [applications.desk]
 kind = "backend"
 tenant = "practice"
-registrations = ["psc"]
+registrations = ["psc", "told"]
 auth = "client_secret_basic"
 secret = "{APPLICATION_SECRET}"
 [applications.signer]
@@ -261,6 +274,7 @@ async fn everything_on(backend: Backend) {
     every_other_end(&world).await;
     faults::all(&world).await;
     misplaced::all(&world).await;
+    told::all(&world).await;
     nothing_leaks(world).await;
 }
 

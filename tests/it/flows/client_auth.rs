@@ -6,10 +6,13 @@ use std::time::Duration;
 use relais::crypto::key_file;
 use relais::crypto::signing_key::SigningAlg;
 use relais::simulator::{Method, Registered};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::jwt::{self, Key};
 use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
+
+/// What providers call.
+const LISTENER: &str = "[listeners.providers]\nbind = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n";
 
 /// The provider does not take the client for what it says to be.
 const REJECTED: &str = "provider_rejected_client";
@@ -157,7 +160,7 @@ async fn a_request_that_should_be_signed_and_is_not_is_refused() {
 async fn a_key_is_replaced_with_overlap_while_people_sign_in() {
     let alg = SigningAlg::Es256;
     let auth = by_key(alg, "published_keys = [\"keys/next.pem\"]\nsigned_requests = true\n");
-    let builder = Stack::on(Backend::Sqlite).client_auth(&auth);
+    let builder = Stack::on(Backend::Sqlite).client_auth(&auth).sections(LISTENER);
     let builder = builder.signing_key("signing.pem", alg).signing_key("next.pem", alg);
     let stack = builder.manual_clock().start().await;
     let (last, next) = (read(&stack, "signing.pem", alg), read(&stack, "next.pem", alg));
@@ -168,7 +171,39 @@ async fn a_key_is_replaced_with_overlap_while_people_sign_in() {
     };
     register(&[&last, &next]);
     stack.sign_in(DOCTOR).await;
+    // One begins under the last key and ends under the next.
+    let started = stack.start("899700000002").await.expect(201);
+    let (holder, path) = stack.holder(&started);
+    let listener = stack.notified();
+    let published = async || {
+        let answer = listener.get("/providers/psc/jwks.json").await.expect(200);
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+        answer.at("/keys")
+    };
+    assert_eq!(published().await, json!([last.jwk(), next.jwk()]));
     swap(&stack.folder.join("keys"), "signing.pem", "next.pem");
+    stack
+        .eventually("the keys have changed places", || async {
+            stack.clock.advance(Duration::from_millis(500));
+            published().await == json!([next.jwk(), last.jwk()])
+        })
+        .await;
+    register(&[&next]);
+    stack.decide("approve", Value::Null).await;
+    stack
+        .eventually("the login is approved", || async {
+            stack.clock.advance(Duration::from_millis(500));
+            holder.get(&path).await.expect(200).text("/status") == "approved"
+        })
+        .await;
+    stack.sign_in(DOCTOR).await;
+    listener.get("/providers/other/jwks.json").await.expect_problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_signs_nothing_publishes_nothing() {
+    let stack = Stack::on(Backend::Sqlite).manual_clock().sections(LISTENER).start().await;
+    stack.notified().get("/providers/psc/jwks.json").await.expect_problem(404, "not_found");
 }
 
 fn swap(folder: &Path, one: &str, other: &str) {

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use relais::domain::grant::{GrantClaims, Tokens};
+use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
-use relais::domain::secret::Secret;
+use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::engine::ports::{
-    Acknowledgement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus,
-    Providers, StartFailure, Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
+    UserinfoUnavailable,
 };
 
 /// What every test person's userinfo says.
@@ -21,7 +23,7 @@ pub const USERINFO: &str = r#"{"sub":"f:1:899700000001","SubjectNameID":"8997000
 #[derive(Default)]
 pub struct Scripted {
     pub start_failure: Mutex<Option<StartFailure>>,
-    pub end: Mutex<Option<(relais::domain::login::EndStatus, relais::domain::login::LoginReason)>>,
+    pub end: Mutex<Option<(relais::domain::login::EndStatus, LoginReason)>>,
     pub approves: AtomicBool,
     pub without_metadata: AtomicBool,
     /// Makes whoever asks for the provider's status panic.
@@ -120,6 +122,14 @@ impl Providers for Scripted {
             },
             claims: claims(false),
         }))
+    }
+
+    fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
+        Err(Unreadable { rule: "no notifications here" })
+    }
+
+    async fn judge_pushed(&self, _: &RegistrationName, _: PushedOutcome) -> PushVerdict {
+        PushVerdict::Refused { reason: LoginReason::TokenInvalid }
     }
 
     async fn userinfo(

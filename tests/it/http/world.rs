@@ -17,17 +17,18 @@ use relais::domain::application::{
     Application, ApplicationCredential, ApplicationKind, BindingMessageBy, SessionPolicy,
 };
 use relais::domain::profile::ProfileName;
-use relais::domain::registration::{Environment, Provider, Registration};
+use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::SecretBytes;
 use relais::domain::time::Timestamp;
 use relais::engine::directory::Directory;
 use relais::engine::{Engine, Parts};
 use relais::http::clients::{self, ClientsState};
 use relais::http::ops::{self, OpsState};
+use relais::http::providers::{self, ProvidersState};
 use relais::net::listener::{Peer, PeerCertificate};
 use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::provider::Scripted;
@@ -41,6 +42,7 @@ pub const LOGICIEL: &str = "logiciel:secret";
 pub struct World {
     pub clients: Router,
     pub ops: Router,
+    pub for_providers: Router,
     pub engine: Arc<Engine>,
     pub provider: Arc<Scripted>,
     pub clock: ManualClock,
@@ -123,6 +125,7 @@ fn directory(enabled: bool) -> Directory {
         provider: name("psc"),
         client_id: "relais".to_owned(),
         enabled,
+        delivery: Delivery::Poll,
         scope: vec!["openid".to_owned(), "scope_all".to_owned()],
         acr_values: vec!["eidas1".to_owned()],
         channels: vec!["MOBILE".to_owned(), "CARD".to_owned()],
@@ -176,7 +179,11 @@ impl World {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             certificates: Arc::new(move |_| *ends.lock().expect("lock")),
         });
-        Self { clients, ops, engine, provider, clock, certificate_end, _folder: folder }
+        let for_providers = providers::router(ProvidersState {
+            engine: engine.clone(),
+            jwks: Arc::new(|name| (name.as_str() == "lps").then(|| json!({ "keys": [{ "kid": "one" }] }))),
+        });
+        Self { clients, ops, for_providers, engine, provider, clock, certificate_end, _folder: folder }
     }
 
     /// Switches the only registration off.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use relais::crypto::random::SystemRandom;
+use relais::crypto::token::draw_notification_token;
 use relais::domain::login::LoginReason;
 use relais::domain::secret::Secret;
 use relais::engine::ports::Providers;
@@ -46,6 +48,17 @@ async fn rp_015_016_020_024_the_request_says_what_was_asked_and_no_more() {
         assert!(seen.form(absent).is_empty(), "{absent}");
     }
     assert!(seen.body.is_ascii(), "percent-encoded");
+}
+
+#[tokio::test]
+async fn rp_021_the_notification_token_goes_out_where_there_is_one() {
+    let setup = Setup::new().await;
+    let mut request = setup.request();
+    let token = draw_notification_token(&SystemRandom);
+    request.notification_token = Some(token.clone());
+    assert!(setup.clients.start(&setup.registration, request).await.is_ok());
+    let seen = setup.op.seen("backchannel").remove(0);
+    assert_eq!(seen.form("client_notification_token"), [token.0.expose()]);
 }
 
 #[tokio::test]

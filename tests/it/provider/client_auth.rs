@@ -9,6 +9,7 @@ use jsonwebtoken::jwk::JwkSet;
 use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
 use relais::crypto::signing_key::{SigningAlg, generate};
+use relais::crypto::token::draw_notification_token;
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
 use relais::domain::secret::Secret;
@@ -177,6 +178,8 @@ async fn rp_025_a_signed_request_holds_every_parameter_and_leaves_none_outside()
         let mut request = setup.request();
         request.requested_expiry = Some(90);
         request.user_code = Some(Secret::new("user-code-canary"));
+        let token = draw_notification_token(&SystemRandom);
+        request.notification_token = Some(token.clone());
         assert!(setup.clients.start(&setup.registration, request).await.is_ok());
         assert_eq!(setup.outcome().await, APPROVED);
         let seen = setup.op.seen("backchannel").remove(0);
@@ -196,6 +199,7 @@ async fn rp_025_a_signed_request_holds_every_parameter_and_leaves_none_outside()
             "iss": CLIENT_ID, "aud": setup.op.base, "iat": now, "nbf": now - 30, "exp": now + 60, "jti": null,
             "scope": "openid scope_all", "acr_values": "eidas1", "login_hint": HINT, "binding_message": "42",
             "channel": "MOBILE", "requested_expiry": "90", "user_code": "user-code-canary",
+            "client_notification_token": token.0.expose(),
             "ui_locales": "fr é&=",
         });
         assert_eq!(claims, expected, "every parameter as a text, no sub, nothing else");

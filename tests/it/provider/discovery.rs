@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::domain::registration::Delivery;
 use relais::engine::ports::{ProviderStatus, Providers};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +97,23 @@ async fn rp_005_a_provider_that_does_not_poll_is_not_usable() {
     document["backchannel_token_delivery_modes_supported"] = json!(["push"]);
     setup.op.stand("metadata", Reply::json(200, &document));
     assert!(!setup.has_metadata().await);
+}
+
+#[tokio::test]
+async fn rp_005_a_registration_needs_its_delivery_mode_and_no_other() {
+    for (delivery, offered, usable) in [
+        (Delivery::Ping, json!(["ping"]), true),
+        (Delivery::Ping, json!(["poll"]), false),
+        (Delivery::Push, json!(["poll", "ping", "push"]), true),
+        (Delivery::Push, json!(["poll", "ping"]), false),
+        (Delivery::Push, json!(null), true),
+    ] {
+        let setup = Setup::with(|_, registration| registration.registration.delivery = delivery).await;
+        let mut document = setup.op.metadata();
+        document["backchannel_token_delivery_modes_supported"] = offered.clone();
+        setup.op.stand("metadata", Reply::json(200, &document));
+        assert_eq!(setup.has_metadata().await, usable, "{delivery:?} {offered}");
+    }
 }
 
 #[tokio::test]

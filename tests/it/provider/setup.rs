@@ -8,7 +8,7 @@ use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
 use relais::domain::names::RegistrationName;
 use relais::domain::profile::{Profile, ProfileName};
-use relais::domain::registration::{Environment, Provider, Registration};
+use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::Secret;
 use relais::engine::ports::{
     Acknowledgement, Approved, BackchannelRequest, Expectation, PollAnswer, PollRequest, Providers,
@@ -68,6 +68,7 @@ pub fn registration_settings() -> RegistrationSettings {
             provider: "op".parse().expect("a name"),
             client_id: CLIENT_ID.to_owned(),
             enabled: true,
+            delivery: Delivery::Poll,
             scope: words("openid scope_all"),
             acr_values: words("eidas1"),
             channels: words("MOBILE CARD"),
@@ -150,6 +151,7 @@ impl Setup {
             acr_values: words("eidas1"),
             requested_expiry: None,
             user_code: None,
+            notification_token: None,
         }
     }
 

@@ -156,7 +156,14 @@ async fn tenant_stands_first_in_every_unique_key_but_the_named_ones() {
                  AND t.relname <> '_sqlx_migrations' ORDER BY 1",
         )
         .await;
-    let expected = ["audit_pkey", "handles_pkey", "logins_by_token", "nodes_pkey", "person_slots_pkey"];
+    let expected = [
+        "audit_pkey",
+        "handles_pkey",
+        "logins_by_notification",
+        "logins_by_token",
+        "nodes_pkey",
+        "person_slots_pkey",
+    ];
     assert_eq!(others, expected);
 }
 

@@ -114,6 +114,12 @@ impl Caller {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
+    /// The token that it calls with.
+    pub fn token(&self) -> String {
+        let header = self.headers.get("authorization").and_then(|value| value.to_str().ok());
+        header.and_then(|text| text.strip_prefix("Bearer ")).expect("a token").to_owned()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }

@@ -52,6 +52,22 @@ pub struct Builder {
     registration: String,
     auth: String,
     signing_keys: Vec<(&'static str, SigningAlg)>,
+    delivery: Option<&'static str>,
+}
+
+/// A further node on the database of a stack.
+pub struct Node {
+    /// Where its providers call.
+    pub notified: Caller,
+    /// Its client API.
+    pub relais: Caller,
+    app: App,
+}
+
+impl Node {
+    pub async fn stop(self) {
+        self.app.drain().await;
+    }
 }
 
 /// A running stack. Everything in it ends when it is dropped.
@@ -88,6 +104,7 @@ impl Stack {
             registration: String::new(),
             auth: "auth = \"tls_client_auth\"".to_owned(),
             signing_keys: Vec::new(),
+            delivery: None,
         }
     }
 
@@ -196,10 +213,21 @@ impl Stack {
         self.ops = ops;
     }
 
-    /// A second node on the same database, and its client API.
-    pub async fn another_node(&self) -> (App, Caller) {
+    /// Where providers call, without credential.
+    pub fn notified(&self) -> Caller {
+        notified(self.app())
+    }
+
+    /// Another node.
+    pub async fn another_node(&self) -> Node {
         let (app, relais, _) = start_app(&self.folder, &self.config, &self.time).await;
-        (app, relais)
+        Node { notified: notified(&app), relais, app }
+    }
+
+    /// The simulated provider tells the client of requests from now on.
+    pub async fn tells(&self, mode: &str, listener: &Caller) {
+        let endpoint = format!("{}/providers/psc/ciba", listener.base());
+        self.settings(json!({ "delivery": { "mode": mode, "endpoint": endpoint } })).await;
     }
 
     /// Takes a changed configuration over, as SIGHUP does.
@@ -259,6 +287,14 @@ impl Builder {
         self
     }
 
+    /// How the outcome comes: `ping` or `push`. The simulated provider tells it to this stack.
+    pub fn delivery(mut self, mode: &'static str) -> Self {
+        self.delivery = Some(mode);
+        self.extra
+            .push_str("[listeners.providers]\nbind = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n");
+        self.registration(&format!("delivery = \"{mode}\""))
+    }
+
     /// More sections.
     pub fn sections(mut self, text: &str) -> Self {
         self.extra.push_str(text);
@@ -282,13 +318,18 @@ impl Builder {
         let simulator = server.simulator().clone();
         let (issuer, phone) = (server.issuer().to_owned(), Caller::new(server.control_url()));
         tokio::spawn(server.run(stop.clone()));
+        if let Some(mode) = self.delivery {
+            // Its metadata says so from the beginning; where Relais listens is known later.
+            let delivery = json!({ "delivery": { "mode": mode, "endpoint": "http://127.0.0.1:1/" } });
+            phone.put("/_sim/settings", delivery).await.expect(200);
+        }
         let url = match self.backend {
             Backend::Sqlite => format!("sqlite://{}", folder.join("relais.db").display()),
             Backend::Postgres => super::postgres::empty_database().await.expose().to_owned(),
         };
         let config = self.config(&url, &issuer);
         let (app, relais, ops) = start_app(&folder, &config, &time).await;
-        Stack {
+        let stack = Stack {
             clock,
             phone,
             simulator,
@@ -300,7 +341,11 @@ impl Builder {
             time,
             stop,
             _temporary: temporary,
+        };
+        if let Some(mode) = self.delivery {
+            stack.tells(mode, &stack.notified()).await;
         }
+        stack
     }
 
     async fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
@@ -365,6 +410,10 @@ secret = "{SECRET}"
 "#
         )
     }
+}
+
+fn notified(app: &App) -> Caller {
+    Caller::new(format!("http://{}", app.for_providers().expect("a listener")))
 }
 
 fn local() -> SocketAddr {

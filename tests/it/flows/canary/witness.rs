@@ -111,6 +111,7 @@ impl Witness {
             expires_in: Duration::from_secs(120),
             access_token_lifetime: Duration::from_secs(120),
             personality: Personality::Psc,
+            notifications: None,
         };
         let clock = Arc::new(SystemClock::start());
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("a provider");

@@ -20,6 +20,9 @@ const HEADER: &str = "relais-client-assertion";
 /// `listeners.clients.public_url` of a stack.
 const AUDIENCE: &str = "http://127.0.0.1:0";
 
+/// A further node of a stack has what providers call too.
+const LISTENER: &str = "[listeners.providers]\nbind = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n";
+
 /// A stack with the applications `signer` and `stranger`, each with keys of its own.
 struct World {
     stack: Stack,
@@ -30,7 +33,7 @@ struct World {
 
 impl World {
     async fn on(backend: Backend) -> Self {
-        let mut stack = Stack::on(backend).manual_clock().start().await;
+        let mut stack = Stack::on(backend).manual_clock().sections(LISTENER).start().await;
         let key = Key::generate(SigningAlg::Es256);
         let rsa = Key::generate(SigningAlg::Ps256);
         let foreign = Key::generate(SigningAlg::Es256);
@@ -235,7 +238,7 @@ async fn r_f_01_an_assertion_counts_once_however_often_it_is_presented_at_once()
             Backend::Postgres => Some(world.stack.another_node().await),
         };
         let mut callers = vec![world.stack.relais.clone()];
-        callers.extend(nodes.as_ref().map(|(_, relais)| relais.clone()));
+        callers.extend(nodes.as_ref().map(|node| node.relais.clone()));
         for _ in 0..3 {
             let assertion = world.key.sign(&world.claims());
             let mut calls = tokio::task::JoinSet::new();
@@ -254,8 +257,8 @@ async fn r_f_01_an_assertion_counts_once_however_often_it_is_presented_at_once()
                 refused(caller.header(HEADER, &assertion).get("/v1/application").await);
             }
         }
-        if let Some((app, _)) = nodes {
-            app.drain().await;
+        if let Some(node) = nodes {
+            node.stop().await;
         }
     }
 }

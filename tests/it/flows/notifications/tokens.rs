@@ -1,0 +1,39 @@
+//! The token that a provider must come with (row 21).
+
+use serde_json::json;
+
+use super::Told;
+use crate::support::database::Database;
+use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_021_each_login_has_a_token_of_its_own_and_the_database_only_its_hash() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().delivery("ping").start().await;
+        let logins = [Told::start(&stack, DOCTOR).await, Told::start(&stack, "899700000002").await];
+        assert_ne!(logins[0].token, logins[1].token);
+        let dump = Database::of(&stack.config).await.dump().await;
+        let is_written = |text: &str| dump.windows(text.len()).any(|it| it == text.as_bytes());
+        for login in &logins {
+            let token = &login.token;
+            let random = token.strip_prefix("rnt_").expect("a notification token");
+            assert!(random.len() >= 43 && token.len() <= 1024, "256 bits");
+            assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            assert!(!is_written(token) && !is_written(&random[..16]), "{backend:?}");
+            assert!(!is_written(&login.auth_req_id), "{backend:?}");
+        }
+        assert!(is_written("desk"), "the dump has the rows");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_021_a_registration_that_is_polled_sends_none() {
+    let stack = Stack::on(Backend::Sqlite).paced().start().await;
+    stack.start(DOCTOR).await.expect(201);
+    let request = stack.requests().await.remove(0);
+    assert_eq!(request["client_notification_token"], json!(null));
+    // A provider that expects one would say so.
+    stack.settings(json!({ "delivery": { "mode": "ping", "endpoint": "http://127.0.0.1:1/" } })).await;
+    let refused = stack.start("899700000002").await.expect(201);
+    assert_eq!(refused.text("/reason"), "provider_refused");
+}
