@@ -1,7 +1,7 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
-//! registration calls it (`call`, `client_auth`, `certificates`), the three conversations (`backchannel`, `token`,
+//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the three conversations (`backchannel`, `token`,
 //! `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
@@ -21,15 +21,18 @@ mod notification;
 mod oauth_error;
 mod retry_after;
 mod settings;
-mod strict_json;
+mod signing_keys;
 mod subject;
 mod token;
 mod upstream;
 mod userinfo;
 
+use crate::crypto::strict_json;
+
 pub use certificates::CertificateError;
 pub use clients::Clients;
 pub use settings::{
-    CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings, SettingsError,
-    UnknownAlg,
+    AssertionAudience, CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings,
+    SettingsError, Signing, UnknownAlg,
 };
+pub use signing_keys::SigningKeyError;

@@ -10,6 +10,7 @@
 //! in clear ([`vault`]). No transaction, connection or SQL type leaves this folder.
 
 mod announcements;
+mod assertions;
 pub mod audit;
 mod conn;
 mod dialect;

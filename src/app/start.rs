@@ -107,7 +107,7 @@ impl App {
             }
             None => None,
         };
-        let providers = provider_clients(&config, &clock)?;
+        let providers = provider_clients(&config, &clock, &random)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
         let directory = directory(config.applications, config.registrations, config.providers);
@@ -119,6 +119,7 @@ impl App {
         let clients_router = http::clients::router(http::clients::ClientsState {
             engine: engine.clone(),
             public_url: Url::parse(&config.clients.public_url)?,
+            audience: config.clients.public_url.as_str().into(),
             max_requests: whole(config.clients.max_requests),
         });
         let certificates = providers.clone();
@@ -133,7 +134,11 @@ impl App {
         let mut tls: Vec<_> = clients_tls.map(|tls| ("listeners-clients", tls)).into_iter().collect();
         let for_providers = for_providers.map(|((listener, bound), server)| {
             let few = Limits { max_connections: PROVIDERS_CONNECTIONS, ..Limits::default() };
-            let router = http::providers::router(http::providers::ProvidersState { engine: engine.clone() });
+            let keys = providers.clone();
+            let router = http::providers::router(http::providers::ProvidersState {
+                engine: engine.clone(),
+                jwks: Arc::new(move |registration| keys.jwks(registration)),
+            });
             tasks.spawn(serve(listener, server.clone(), router, few, stop.clone()));
             tls.extend(server.map(|server| ("listeners-providers", server)));
             bound
@@ -185,14 +190,18 @@ fn server_tls(
     Ok(Some(ServerTls::new(settings, clock.now())?))
 }
 
-fn provider_clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<provider::Clients>, StartError> {
+fn provider_clients(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Arc<provider::Clients>, StartError> {
     let providers = config
         .providers
         .iter()
         .map(|settings| provider_settings(settings, config.mode))
         .collect::<Result<Vec<_>, _>>()?;
     let registrations = config.registrations.iter().map(registration_settings).collect();
-    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone())?))
+    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
 }
 
 fn provider_settings(
@@ -217,20 +226,40 @@ fn provider_settings(
 
 fn registration_settings(settings: &config::RegistrationSettings) -> provider::RegistrationSettings {
     let certificates = settings
-        .credential
-        .certificates()
+        .certificates
         .iter()
         .map(|(cert, key)| provider::CertificateFiles { cert: cert.clone(), key: key.clone() })
         .collect();
     let credential = match &settings.credential {
-        config::RegistrationCredential::TlsClientAuth { .. } => provider::Credential::TlsClientAuth,
-        config::RegistrationCredential::ClientSecretBasic { secret, .. } => {
+        config::RegistrationCredential::TlsClientAuth => provider::Credential::TlsClientAuth,
+        config::RegistrationCredential::SelfSignedTlsClientAuth => {
+            provider::Credential::SelfSignedTlsClientAuth
+        }
+        config::RegistrationCredential::ClientSecretBasic(secret) => {
             provider::Credential::ClientSecretBasic { secret: secret.clone() }
         }
+        config::RegistrationCredential::ClientSecretPost(secret) => {
+            provider::Credential::ClientSecretPost { secret: secret.clone() }
+        }
+        config::RegistrationCredential::PrivateKeyJwt { audience, typ } => {
+            let audience = match audience {
+                config::Audience::Issuer => provider::AssertionAudience::Issuer,
+                config::Audience::TokenEndpoint => provider::AssertionAudience::TokenEndpoint,
+                config::Audience::Text(text) => provider::AssertionAudience::Text(text.clone()),
+            };
+            provider::Credential::PrivateKeyJwt { audience, typ: typ.clone() }
+        }
     };
+    let signing = settings.signing.as_ref().map(|signing| provider::Signing {
+        alg: signing.alg,
+        key: signing.key.clone(),
+        published: signing.published.clone(),
+        requests: signing.requests,
+    });
     provider::RegistrationSettings {
         registration: settings.registration.clone(),
         credential,
+        signing,
         certificates,
         id_token_algs: settings.id_token_algs.iter().filter_map(|alg| alg.parse().ok()).collect(),
         extra_parameters: settings.extra_parameters.clone().into_iter().collect(),

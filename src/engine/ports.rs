@@ -5,11 +5,13 @@
 //! types that cannot be printed.
 
 mod actor;
+mod assertion;
 mod providers;
 mod store;
 mod wake;
 
 pub use actor::*;
+pub use assertion::*;
 pub use providers::*;
 pub use store::*;
 pub use wake::*;

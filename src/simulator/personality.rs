@@ -199,6 +199,8 @@ pub(super) struct Refusals {
     pub two_client_credentials: Refusal,
     pub unknown_client: Refusal,
     pub wrong_credentials: Refusal,
+    /// Its description is followed by the rule that is broken.
+    pub signed_request: Refusal,
     pub missing_hint: Refusal,
     pub unknown_person: Refusal,
     pub missing_scope: Refusal,

@@ -11,7 +11,7 @@ use super::grants::Completion;
 use super::logins::CancelHidden;
 use super::nodes::Adoption;
 use super::sessions::Choice;
-use super::{announcements, grants, logins, nodes, pick_up, sessions, start, upkeep};
+use super::{announcements, assertions, grants, logins, nodes, pick_up, sessions, start, upkeep};
 use crate::crypto::ring::{KeyRing, KeyedHash};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -24,7 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::ports::{
     Acknowledge, Actor, Adopted, Approve, Counts, DeadFor, EndLogin, EndSession, GrantSecrets, NewLogin,
     Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition,
-    StartOutcome, Store, StoreError, Transition, UseOutcome,
+    SpendAssertion, StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
 
 /// How a piece of work gets its connection. Both are cancel-safe: what has begun is finished, whoever waits for it.
@@ -346,6 +346,10 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read("counts", (), |db, _, ()| Box::pin(upkeep::counts(db))).await
+    }
+
+    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError> {
+        self.write("spend_assertion", spend, |db, _, input| Box::pin(assertions::spend(db, input))).await
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {

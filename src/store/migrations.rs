@@ -17,7 +17,7 @@ use super::sqlite;
 use crate::domain::secret::Secret;
 
 /// Number, name, SQLite text, PostgreSQL text.
-const MIGRATIONS: [(i64, &str, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "first",
@@ -29,6 +29,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 2] = [
         "notifications",
         include_str!("../../migrations/sqlite/0002_notifications.sql"),
         include_str!("../../migrations/postgres/0002_notifications.sql"),
+    ),
+    (
+        3,
+        "assertions",
+        include_str!("../../migrations/sqlite/0003_assertions.sql"),
+        include_str!("../../migrations/postgres/0003_assertions.sql"),
     ),
 ];
 

@@ -1,9 +1,9 @@
 //! The metadata document (OIDC Discovery §3, CIBA §4) and the key set.
 //!
 //! Keycloak's lists have oddities, PSC's more: `acr_values_supported` names nothing useful, `ping` is advertised but
-//! not offered, `private_key_jwt` is listed but refused. Only endpoints that answer are named, and the
-//! authorization endpoint, which lives on another host in the field and which parsers insist on. The document of
-//! plain CIBA says what is true and no more.
+//! not offered, methods are listed that no client uses unless it is registered for one. Only endpoints that answer
+//! are named, and the authorization endpoint, which lives on another host in the field and which parsers insist on.
+//! The document of plain CIBA says what is true and no more.
 
 use serde_json::{Map, Value, json};
 

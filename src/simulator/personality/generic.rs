@@ -58,6 +58,7 @@ pub(super) static TRAITS: Traits = Traits {
         ),
         unknown_client: UNKNOWN_CLIENT,
         wrong_credentials: UNKNOWN_CLIENT,
+        signed_request: bad("invalid_request", "The signed authentication request is not valid: "),
         missing_hint: bad("invalid_request", "No other hint than login_hint is understood."),
         unknown_person: bad("unknown_user_id", "The hint names nobody."),
         missing_scope: bad("invalid_request", "The parameter scope is missing."),

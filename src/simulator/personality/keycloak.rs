@@ -70,6 +70,7 @@ pub(super) const REFUSALS: Refusals = Refusals {
         "unauthorized_client",
         "Invalid client or Invalid client credentials",
     ),
+    signed_request: bad("invalid_request", "Invalid signed authentication request: "),
     missing_hint: bad("invalid_request", "missing parameter : login_hint"),
     unknown_person: bad("invalid_request", "invalid user"),
     missing_scope: bad("invalid_request", "missing parameter : scope"),

@@ -43,3 +43,22 @@ async fn rp_095_nothing_on_the_listener_redirects_whatever_the_path_looks_like()
     let answer = world.send(&world.for_providers, absolute.expect("request")).await;
     assert_eq!(answer.status.as_u16(), 404);
 }
+
+#[tokio::test]
+async fn public_keys_may_be_kept_for_a_while_and_only_they() {
+    let world = World::new().await;
+    let get = async |path: &str| world.send(&world.for_providers, request(Method::GET, path, &[], "")).await;
+    let keys = get("/providers/lps/jwks.json").await;
+    assert_eq!((keys.status.as_u16(), keys.header("content-type")), (200, "application/json"));
+    assert_eq!(keys.header("cache-control"), "public, max-age=300");
+    assert_eq!(keys.text, r#"{"keys":[{"kid":"one"}]}"#);
+    for path in ["/providers/other/jwks.json", "/providers/LPS/jwks.json", "/providers/lps/jwks.json/"] {
+        let answer = get(path).await;
+        assert_eq!(
+            (answer.problem(), answer.header("cache-control")),
+            ((404, "not_found".into()), "no-store")
+        );
+    }
+    let posted = request(Method::POST, "/providers/lps/jwks.json", &[], "");
+    assert_eq!(world.send(&world.for_providers, posted).await.status.as_u16(), 405);
+}

@@ -28,7 +28,7 @@ use relais::http::providers::{self, ProvidersState};
 use relais::net::listener::{Peer, PeerCertificate};
 use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::provider::Scripted;
@@ -173,7 +173,12 @@ impl World {
         });
         engine.run().await.expect("run");
         let public_url = "https://relais.test:8443".parse().expect("URL");
-        let clients = clients::router(ClientsState { engine: engine.clone(), public_url, max_requests: 64 });
+        let clients = clients::router(ClientsState {
+            engine: engine.clone(),
+            public_url,
+            audience: "https://relais.test:8443".into(),
+            max_requests: 64,
+        });
         let certificate_end = Arc::new(Mutex::new(None));
         let ends = certificate_end.clone();
         let ops = ops::router(OpsState {
@@ -181,13 +186,16 @@ impl World {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             certificates: Arc::new(move |_| *ends.lock().expect("lock")),
         });
-        let for_providers = providers::router(ProvidersState { engine: engine.clone() });
+        let for_providers = providers::router(ProvidersState {
+            engine: engine.clone(),
+            jwks: Arc::new(|name| (name.as_str() == "lps").then(|| json!({ "keys": [{ "kid": "one" }] }))),
+        });
         Self { clients, ops, for_providers, engine, provider, clock, certificate_end, _folder: folder }
     }
 
     /// Switches the only registration off.
     pub fn disable_registration(&self) {
-        self.engine.reload(directory(false, ProfileName::Psc.profile()));
+        self.engine.reconfigure(|_| directory(false, ProfileName::Psc.profile()));
     }
 
     /// Sends a request as it is.

@@ -12,11 +12,12 @@ use relais::config;
 use relais::crypto::key_file;
 use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
+use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
-use relais::simulator::Front;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
+use relais::simulator::{Front, Simulator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,8 @@ pub struct Builder {
     application: String,
     extra: String,
     registration: String,
+    auth: String,
+    signing_keys: Vec<(&'static str, SigningAlg)>,
     delivery: Option<&'static str>,
 }
 
@@ -62,6 +65,8 @@ pub struct Builder {
 pub struct Node {
     /// Where its providers call.
     pub notified: Caller,
+    /// Its client API.
+    pub relais: Caller,
     app: App,
 }
 
@@ -77,6 +82,8 @@ pub struct Stack {
     pub clock: ManualClock,
     /// The simulated provider's control interface.
     pub phone: Caller,
+    /// The provider itself, for what no interface offers.
+    pub simulator: Simulator,
     /// The client API, without credential.
     pub relais: Caller,
     /// Health and metrics.
@@ -102,6 +109,8 @@ impl Stack {
             application: String::new(),
             extra: String::new(),
             registration: String::new(),
+            auth: "auth = \"tls_client_auth\"".to_owned(),
+            signing_keys: Vec::new(),
             delivery: None,
         }
     }
@@ -218,8 +227,8 @@ impl Stack {
 
     /// Another node.
     pub async fn another_node(&self) -> Node {
-        let (app, ..) = start_app(&self.folder, &self.config, &self.time).await;
-        Node { notified: notified(&app), app }
+        let (app, relais, _) = start_app(&self.folder, &self.config, &self.time).await;
+        Node { notified: notified(&app), relais, app }
     }
 
     /// The simulated provider tells the client of requests from now on.
@@ -279,6 +288,18 @@ impl Builder {
         self
     }
 
+    /// How Relais authenticates at the provider: these lines of `[registrations.psc]` instead of the certificate's.
+    pub fn client_auth(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.auth);
+        self
+    }
+
+    /// A new signing key in `keys/NAME`, before Relais starts.
+    pub fn signing_key(mut self, name: &'static str, alg: SigningAlg) -> Self {
+        self.signing_keys.push((name, alg));
+        self
+    }
+
     /// How the outcome comes: `ping` or `push`. The simulated provider tells it to this stack.
     pub fn delivery(mut self, mode: &'static str) -> Self {
         self.delivery = Some(mode);
@@ -301,8 +322,13 @@ impl Builder {
         let temporary = TempDir::new().expect("a folder");
         let folder = temporary.path().to_owned();
         write_keys_and_certificates(&folder, &*time);
+        for (name, alg) in &self.signing_keys {
+            let key = signing_key::generate(*alg).expect("a key");
+            key_file::write_new(&folder.join("keys").join(name), &key).expect("written");
+        }
         let stop = CancellationToken::new();
         let server = self.simulator(&folder, &time).await;
+        let simulator = server.simulator().clone();
         let (issuer, phone) = (server.issuer().to_owned(), Caller::new(server.control_url()));
         tokio::spawn(server.run(stop.clone()));
         if let Some(mode) = self.delivery {
@@ -319,6 +345,7 @@ impl Builder {
         let stack = Stack {
             clock,
             phone,
+            simulator,
             relais,
             ops,
             folder,
@@ -351,7 +378,7 @@ impl Builder {
     }
 
     fn config(&self, url: &str, issuer: &str) -> String {
-        let Self { application, extra, registration, .. } = self;
+        let Self { application, extra, registration, auth, .. } = self;
         let (profile, document, asks) = match self.personality {
             Personality::Psc => ("psc", "wallet-openid-configuration", PSC_ASKS),
             Personality::Keycloak => ("keycloak", "openid-configuration", "scope = \"openid profile\""),
@@ -383,7 +410,7 @@ ca = "certs/ca.pem"
 [registrations.psc]
 provider = "psc-sim"
 client_id = "relais-demo"
-auth = "tls_client_auth"
+{auth}
 certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
 id_token_algs = ["RS256"]
 {asks}
