@@ -176,7 +176,7 @@ mod tests {
             random: &SystemRandom,
             now: Timestamp::from_secs(1_800_000_000),
         };
-        identity.form(&metadata.expect("valid")).ok().expect("nothing to sign").finish()
+        identity.form(&metadata.expect("valid")).expect("nothing to sign").finish()
     }
 
     #[test]

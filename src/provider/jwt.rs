@@ -95,9 +95,9 @@ impl<'a> Unverified<'a> {
         if !compact.is_of_type(kind.0)? {
             return Err(JwtError::Typ);
         }
-        let kid = compact.header_text("kid")?.map(str::to_owned);
+        let key_name = compact.header_text("kid")?.map(str::to_owned);
         let Compact { payload, payload_bytes, message, signature, .. } = compact;
-        Ok(Self { alg, kid, payload, payload_bytes, message, signature })
+        Ok(Self { alg, kid: key_name, payload, payload_bytes, message, signature })
     }
 
     /// The payload as it was sent.

@@ -4,7 +4,7 @@
 //! published from the moment it could sign.
 
 use std::fs::Metadata;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -55,8 +55,8 @@ impl SigningKeys {
     pub fn load(registration: RegistrationName, settings: &Signing) -> Result<Self, SigningKeyError> {
         let files: Vec<PathBuf> =
             std::iter::once(&settings.key).chain(&settings.published).cloned().collect();
-        let stamps = files.iter().map(stamp).collect();
-        let read = |(place, file)| signer(place, file, settings.alg).map(Arc::new);
+        let stamps = files.iter().map(|file| stamp(file)).collect();
+        let read = |(place, file): (usize, &PathBuf)| signer(place, file, settings.alg).map(Arc::new);
         let signers = files.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
         let current = ArcSwap::from_pointee(signers);
         Ok(Self { registration, alg: settings.alg, files, current, stamps: Mutex::new(stamps) })
@@ -121,7 +121,7 @@ impl SigningKeys {
     }
 }
 
-fn stamp(file: &PathBuf) -> Option<Stamp> {
+fn stamp(file: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), file_number(&metadata)))
 }
@@ -138,10 +138,10 @@ const fn file_number(_: &Metadata) -> u64 {
 }
 
 /// A key that is only published may be of another kind: rotation may change the algorithm.
-fn signer(place: usize, file: &PathBuf, alg: SigningAlg) -> Result<Signer, SigningKeyError> {
+fn signer(place: usize, file: &Path, alg: SigningAlg) -> Result<Signer, SigningKeyError> {
     let signer = Signer::load(file)?;
     if place == 0 && !signer.fits(alg) {
-        return Err(SigningKeyError::Kind { path: file.clone(), alg });
+        return Err(SigningKeyError::Kind { path: file.to_owned(), alg });
     }
     Ok(signer)
 }

@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use super::Simulator;
 use super::jose::from_base64url;
 
+/// The members of a header or of claims.
+type Members = Map<String, Value>;
+
 /// The longest life of an assertion, in seconds.
 const ASSERTION_LIFE: i64 = 60;
 /// The longest life of a signed request, in seconds (FAPI-CIBA 5.2.2).
@@ -102,26 +105,25 @@ pub(super) fn request_parameters(
     told.collect::<Option<_>>().ok_or("parameters are texts")
 }
 
-fn take(simulator: &Simulator, claims: &Map<String, Value>, exp: i64) -> Result<(), &'static str> {
+fn take(simulator: &Simulator, claims: &Members, exp: i64) -> Result<(), &'static str> {
     let jti = text(claims, "jti").ok_or("jti")?;
     let now = simulator.inner.clock.now().as_secs();
     if simulator.state().taken.take(jti, exp, now) { Ok(()) } else { Err("jti") }
 }
 
-fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+fn text<'a>(members: &'a Members, name: &str) -> Option<&'a str> {
     members.get(name).and_then(Value::as_str)
 }
 
-fn seconds(members: &Map<String, Value>, name: &str) -> Option<i64> {
+fn seconds(members: &Members, name: &str) -> Option<i64> {
     members.get(name).and_then(Value::as_i64)
 }
 
 /// Header and claims of a JWS that the key of its `kid` has signed, by that key's own algorithm.
-fn verified(keys: &JwkSet, token: &str) -> Result<(Map<String, Value>, Map<String, Value>), &'static str> {
+fn verified(keys: &JwkSet, token: &str) -> Result<(Members, Members), &'static str> {
     let (input, signature) = token.rsplit_once('.').ok_or("form")?;
     let (header, claims) = input.split_once('.').ok_or("form")?;
-    let members =
-        |part: &str| -> Option<Map<String, Value>> { serde_json::from_slice(&from_base64url(part)?).ok() };
+    let members = |part: &str| -> Option<Members> { serde_json::from_slice(&from_base64url(part)?).ok() };
     let (header, claims) = members(header).zip(members(claims)).ok_or("form")?;
     let key = text(&header, "kid").and_then(|kid| keys.find(kid)).ok_or("kid")?;
     let alg = algorithm(key).ok_or("alg")?;

@@ -70,9 +70,9 @@ enum Wish<T> {
 }
 
 impl<T: Clone> Wish<T> {
-    fn over(&self, present: &Option<T>) -> Option<T> {
+    fn over(&self, present: Option<&T>) -> Option<T> {
         match self {
-            Self::Kept => present.clone(),
+            Self::Kept => present.cloned(),
             Self::Set(wished) => wished.clone(),
         }
     }
@@ -126,8 +126,8 @@ impl Lengths {
                 change.access_token_seconds.unwrap_or(self.access_token_seconds),
                 DAY,
             )?,
-            auto: change.auto.over(&self.auto),
-            delivery: change.delivery.over(&self.delivery).map(reachable).transpose()?,
+            auto: change.auto.over(self.auto.as_ref()),
+            delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
         })
     }
 }

@@ -72,24 +72,20 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<SigningSettings> {
 
 /// For whom assertions are made, and of which type they are.
 pub(super) fn read_assertion(reader: &Reader<'_>) -> Option<(Audience, Option<String>)> {
-    let audience = match reader.has("assertion_audience") {
-        false => Audience::Issuer,
-        true => match reader.text("assertion_audience")? {
+    let audience = if reader.has("assertion_audience") {
+        match reader.text("assertion_audience")? {
             "issuer" => Audience::Issuer,
             "token_endpoint" => Audience::TokenEndpoint,
             text => {
                 reader.url("assertion_audience", text)?;
                 Audience::Text(text.to_owned())
             }
-        },
+        }
+    } else {
+        Audience::Issuer
     };
-    let typ = match reader.has("assertion_typ") {
-        false => Some(TYP.to_owned()),
-        true => match reader.text("assertion_typ")? {
-            "none" => None,
-            text => Some(text.to_owned()),
-        },
-    };
+    let typ = if reader.has("assertion_typ") { reader.text("assertion_typ")? } else { TYP };
+    let typ = (typ != "none").then(|| typ.to_owned());
     Some((audience, typ))
 }
 

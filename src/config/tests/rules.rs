@@ -164,22 +164,6 @@ fn registrations() {
             "registrations.lps.client_secret",
             "missing",
         ),
-        ("registrations.lps.signed_requests", Some("true"), "registrations.lps.signing_key", "missing"),
-        ("registrations.lps.signing_key", Some("\"x\""), "registrations.lps.signing_key", "does not go with"),
-        ("registrations.lps.signing_alg", Some("\"ES256\""), "registrations.lps.signing_alg", "does not go"),
-        ("registrations.lps.published_keys", Some("[]"), "registrations.lps.published_keys", "does not go"),
-        (
-            "registrations.lps.assertion_typ",
-            Some("\"none\""),
-            "registrations.lps.assertion_typ",
-            "does not go with auth = \"tls_client_auth\"",
-        ),
-        (
-            "registrations.by-secret.assertion_audience",
-            Some("\"issuer\""),
-            "registrations.by-secret.assertion_audience",
-            "does not go with",
-        ),
         (
             "registrations.lps.extra_parameters",
             Some("{ aud = \"x\" }"),
@@ -269,6 +253,28 @@ fn registrations() {
             Some("{ a = 1 }"),
             "registrations.lps.extra_parameters.a",
             "not a text",
+        ),
+    ]);
+}
+
+#[test]
+fn keys_that_sign_are_for_registrations_that_do() {
+    refused(&[
+        ("registrations.lps.signed_requests", Some("true"), "registrations.lps.signing_key", "missing"),
+        ("registrations.lps.signing_key", Some("\"x\""), "registrations.lps.signing_key", "does not go with"),
+        ("registrations.lps.signing_alg", Some("\"ES256\""), "registrations.lps.signing_alg", "does not go"),
+        ("registrations.lps.published_keys", Some("[]"), "registrations.lps.published_keys", "does not go"),
+        (
+            "registrations.lps.assertion_typ",
+            Some("\"none\""),
+            "registrations.lps.assertion_typ",
+            "does not go with auth = \"tls_client_auth\"",
+        ),
+        (
+            "registrations.by-secret.assertion_audience",
+            Some("\"issuer\""),
+            "registrations.by-secret.assertion_audience",
+            "does not go with",
         ),
     ]);
 }

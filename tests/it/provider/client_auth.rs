@@ -208,13 +208,14 @@ async fn rp_025_a_signed_request_holds_every_parameter_and_leaves_none_outside()
     }
 }
 
+const METHODS: &str = "token_endpoint_auth_methods_supported";
+const ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
+const REQUEST_ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
+
 #[tokio::test]
 async fn rp_026_what_the_provider_does_not_offer_is_sent_in_no_other_way() {
     let keys = Keys::new();
     keys.write("key", SigningAlg::Es256);
-    const METHODS: &str = "token_endpoint_auth_methods_supported";
-    const ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
-    const REQUEST_ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
     for (member, list, wanted) in [
         (METHODS, json!(["client_secret_basic", "tls_client_auth"]), "private_key_jwt"),
         (ALGS, json!(["RS256", "PS256"]), "ES256"),
