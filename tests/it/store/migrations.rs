@@ -9,10 +9,6 @@ use relais::store::migrations::{Location, MigrateError, MigrationState, check, m
 use relais::store::postgres::{ConnectError, PostgresStore};
 use relais::store::sqlite::{OpenError, OpenMode, SqliteStore};
 
-use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-
 use super::harness::{Harness, for_each_store, ring};
 use crate::support::postgres;
 
@@ -88,36 +84,6 @@ async fn an_empty_database_is_behind_and_not_served() {
     assert_eq!(check(&Location::Postgres(url.clone())).await.expect("readable"), behind);
     let opened = PostgresStore::connect(&url, None, ring("2026-11"), Arc::new(SystemRandom)).await;
     assert!(matches!(opened, Err(ConnectError::Schema(state)) if state == behind));
-}
-
-/// The first migration alone, as an earlier version would have applied it.
-async fn first_alone(folder: &tempfile::TempDir, database: &str) -> Migrator {
-    let name = "0001_first.sql";
-    let only = folder.path().join(database);
-    std::fs::create_dir(&only).expect("a folder");
-    let first = format!("{}/migrations/{database}/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(first, only.join(name)).expect("copied");
-    Migrator::new(only).await.expect("a migration")
-}
-
-#[tokio::test]
-async fn a_schema_of_an_earlier_version_is_brought_up_to_date() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let behind = MigrationState::Behind { applied: 1, known: KNOWN };
-    let file = folder.path().join("relais.db");
-    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-    let pool = SqlitePoolOptions::new().connect_with(options).await.expect("a database");
-    first_alone(&folder, "sqlite").await.run(&pool).await.expect("applied");
-    pool.close().await;
-    let url = postgres::empty_database().await;
-    let pool = PgPoolOptions::new().connect(url.expose()).await.expect("a database");
-    first_alone(&folder, "postgres").await.run(&pool).await.expect("applied");
-    pool.close().await;
-    for location in [Location::Sqlite(file), Location::Postgres(url)] {
-        assert_eq!(check(&location).await.expect("readable"), behind);
-        migrate(&location).await.expect("migrated");
-        assert_eq!(check(&location).await.expect("readable"), MigrationState::Current);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
