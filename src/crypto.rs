@@ -5,12 +5,13 @@
 //! ([`seal`]), configuration secrets ([`enc`]). Certificates are read in [`x509`] and, for development, made in [`pki`].
 //! What Relais signs as a client is made by [`signer`]; what its own clients sign is read in [`assertion`].
 //!
-//! Nothing here reads a clock, knows a database or opens a connection; only [`key_file`], [`x509`], [`pki`],
-//! [`signer`] and [`jwks`] touch files. Types with key material have no `Debug`, no `Display` and no `Serialize`.
+//! Nothing here reads a clock, knows a database or opens a connection; only [`key_file`], [`file_stamp`], [`x509`],
+//! [`pki`], [`signer`] and [`jwks`] touch files. Types with key material have no `Debug`, no `Display` and no `Serialize`.
 
 pub mod assertion;
 pub mod enc;
 mod envelope;
+pub mod file_stamp;
 pub mod jwks;
 pub mod jws;
 pub mod key_file;

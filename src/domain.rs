@@ -11,6 +11,7 @@ pub mod hint;
 pub mod ids;
 pub mod login;
 pub mod names;
+pub mod parameters;
 pub mod profile;
 pub mod random;
 pub mod registration;

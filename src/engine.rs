@@ -83,6 +83,8 @@ pub struct Engine {
     userinfo: userinfo::Reads,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
+    /// Turns of those who come with a notification token.
+    lookups: Semaphore,
     /// Every detached task; the drain waits for them.
     tasks: TaskTracker,
     lifetimes: begin_login::Lifetimes,
@@ -111,6 +113,7 @@ impl Engine {
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
             turns: Semaphore::new(read_login::TURNS),
+            lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),
             lifetimes: begin_login::Lifetimes::default(),
             draining: CancellationToken::new(),

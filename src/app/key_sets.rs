@@ -3,18 +3,18 @@
 //! One that cannot be used changes nothing and is logged: the last good keys stay.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
+use crate::crypto::file_stamp::{FileStamp, Watched};
 use crate::crypto::jwks;
 use crate::domain::application::ApplicationCredential;
 use crate::domain::names::ApplicationName;
 use crate::engine::Engine;
 use crate::telemetry::error_chain::ErrorChain;
 
-/// What each file looked like when it was last read: modification time and length.
+/// What is known of each file.
 #[derive(Default)]
-pub(super) struct KeySets(HashMap<(ApplicationName, PathBuf), Option<(SystemTime, u64)>>);
+pub(super) struct KeySets(HashMap<(ApplicationName, PathBuf), Watched<Option<FileStamp>>>);
 
 impl KeySets {
     /// Reads what has changed. A file that is looked at for the first time is read too: it may have changed since the
@@ -32,26 +32,24 @@ impl KeySets {
             .collect();
         self.0.retain(|known, _| files.contains(known));
         for (name, file) in files {
-            let found = stamp(&file);
-            if self.0.insert((name.clone(), file.clone()), found) == Some(found) {
+            let found = FileStamp::of(&file);
+            let known = self.0.entry((name.clone(), file.clone())).or_default();
+            if known.is_current(&found) {
                 continue;
             }
             match jwks::load(&file) {
                 Ok(keys) => {
+                    known.take(found);
                     engine.reconfigure(|directory| directory.with_assertion_keys(&name, &keys, &file));
                     tracing::info!(application = %name, keys = keys.len(), "the key set of an application has been read");
                 }
-                Err(error) => tracing::error!(
+                Err(error) if known.refuse(found) => tracing::error!(
                     application = %name,
                     error = %ErrorChain(&error),
                     "a changed key set cannot be used; the last good keys stay"
                 ),
+                Err(_) => {}
             }
         }
     }
-}
-
-fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

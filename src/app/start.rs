@@ -31,6 +31,8 @@ use crate::telemetry::exporter;
 
 /// Open connections of the listener `providers`: it has few callers, and they say little.
 const PROVIDERS_CONNECTIONS: usize = 1024;
+/// From one address: a provider calls from several, or through one that keeps its connections.
+const PROVIDERS_CONNECTIONS_PER_ADDRESS: usize = 256;
 
 /// Why a server does not start.
 #[derive(Debug, Error)]
@@ -133,7 +135,11 @@ impl App {
         let clients_speak_tls = clients_tls.is_some();
         let mut tls: Vec<_> = clients_tls.map(|tls| ("listeners-clients", tls)).into_iter().collect();
         let for_providers = for_providers.map(|((listener, bound), server)| {
-            let few = Limits { max_connections: PROVIDERS_CONNECTIONS, ..Limits::default() };
+            let few = Limits {
+                max_connections: PROVIDERS_CONNECTIONS,
+                max_connections_per_address: PROVIDERS_CONNECTIONS_PER_ADDRESS,
+                ..Limits::default()
+            };
             let keys = providers.clone();
             let router = http::providers::router(http::providers::ProvidersState {
                 engine: engine.clone(),

@@ -12,6 +12,7 @@ use super::reader::Reader;
 use super::secrets;
 use crate::crypto::ring::KeyRing;
 use crate::domain::names::ProviderName;
+use crate::domain::parameters::RESERVED;
 use crate::domain::profile::Profile;
 use crate::domain::registration::{Delivery, Registration};
 use crate::domain::secret::Secret;
@@ -79,34 +80,6 @@ const AUTHS: &[(&str, Auth)] = &[
 const SIGNATURE_ALGS: &[&str] =
     &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-/// Parameters of CIBA §7.1 and of client authentication, and claims of a signed request: Relais's own to set.
-const PROTOCOL_PARAMETERS: &[&str] = &[
-    "scope",
-    "client_notification_token",
-    "acr_values",
-    "login_hint_token",
-    "id_token_hint",
-    "login_hint",
-    "binding_message",
-    "user_code",
-    "requested_expiry",
-    "request_context",
-    "request",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "grant_type",
-    "auth_req_id",
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-];
-
 const CHANNELS: &[&str] = &["MOBILE", "CARD"];
 
 /// As long as PSC lets a request live.
@@ -166,7 +139,7 @@ fn read_one(
     let acr_values = reader.texts("acr_values");
     let id_token_algs = read_algs(reader);
     let channels = read_channels(reader, profile);
-    let extra_parameters = read_extra_parameters(reader, profile);
+    let extra_parameters = read_extra_parameters(reader);
     let request_lifetime = reader.duration("request_lifetime", REQUEST_LIFETIME);
     if request_lifetime > LONGEST_REQUEST_LIFETIME {
         reader.problem("request_lifetime", "is more than an hour", "write at most \"1h\"");
@@ -313,11 +286,9 @@ fn read_channels(reader: &Reader<'_>, profile: Option<&Profile>) -> Vec<String> 
     channels
 }
 
-fn read_extra_parameters(reader: &Reader<'_>, profile: Option<&Profile>) -> BTreeMap<String, String> {
+fn read_extra_parameters(reader: &Reader<'_>) -> BTreeMap<String, String> {
     let parameters = reader.parameters("extra_parameters");
-    let channel = profile.and_then(|profile| profile.channel_parameter);
-    let is_ours = |name: &str| PROTOCOL_PARAMETERS.contains(&name) || channel == Some(name);
-    for name in parameters.keys().filter(|name| is_ours(name)) {
+    for name in parameters.keys().filter(|name| RESERVED.contains(&name.as_str())) {
         reader.problem(
             &format!("extra_parameters.{name}"),
             "is a parameter of the protocol, which Relais sets by itself",

@@ -129,7 +129,8 @@ fn usable(jwk: &Value) -> Option<AssertionKey> {
         _ => return None,
     };
     let algs = match jwk.get("alg") {
-        None => by_type,
+        // PKCS #1 v1.5 is what older libraries know: whoever needs it says so.
+        None => by_type.into_iter().filter(|alg| *alg != AssertionAlg::Rs256).collect(),
         Some(alg) => vec![alg.as_str().and_then(AssertionAlg::parse).filter(|alg| by_type.contains(alg))?],
     };
     let kid = match jwk.get("kid") {
@@ -174,9 +175,11 @@ mod tests {
     fn the_thumbprint_is_that_of_rfc_7638() {
         let keys = set(&json!([rsa()])).expect("usable");
         assert_eq!(keys[0].thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-        assert_eq!(keys[0].algs, [AssertionAlg::Rs256, AssertionAlg::Ps256]);
-        let keys = set(&json!([with(rsa(), "alg", json!("PS256"))])).expect("usable");
-        assert_eq!(keys[0].algs, [AssertionAlg::Ps256]);
+        assert_eq!(keys[0].algs, [AssertionAlg::Ps256], "RS256 has to be asked for");
+        for (text, alg) in [("PS256", AssertionAlg::Ps256), ("RS256", AssertionAlg::Rs256)] {
+            let keys = set(&json!([with(rsa(), "alg", json!(text))])).expect("usable");
+            assert_eq!(keys[0].algs, [alg]);
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub enum AuthenticateError {
 }
 
 /// An assertion is remembered for so long beyond its end: another node's clock may be late.
-const REMEMBERED: Duration = Duration::from_mins(1);
+const REMEMBERED: Duration = Duration::from_mins(10);
 
 impl Engine {
     /// The application behind `credential`.

@@ -45,7 +45,7 @@ impl Directory {
     }
 
     /// This directory with what `fresh` may change while the server runs: applications over the registrations that
-    /// there are, and the switches.
+    /// there are, and the switches. Keys of assertions are somebody else's business while their file stays the same.
     #[must_use]
     pub fn reloaded(&self, fresh: &Self) -> Self {
         let switched =
@@ -66,8 +66,21 @@ impl Directory {
                 ..(**registration).clone()
             })
             .collect();
-        let applications = fresh.applications.values().map(|application| (**application).clone()).collect();
+        let applications = fresh.applications.values().map(|fresh| self.with_present_keys(fresh)).collect();
         Self::new(applications, registrations, providers)
+    }
+
+    /// A fresh application with the keys that are in force, where they are from the same file: whoever watches the file
+    /// may have read it later than the configuration was read.
+    fn with_present_keys(&self, fresh: &Application) -> Application {
+        let present = self.applications.get(&fresh.name).map(|present| &present.credential);
+        match (&fresh.credential, present) {
+            (
+                ApplicationCredential::AssertionKeys { file, .. },
+                Some(present @ ApplicationCredential::AssertionKeys { file: own, .. }),
+            ) if file == own => Application { credential: present.clone(), ..fresh.clone() },
+            _ => fresh.clone(),
+        }
     }
 
     /// This directory with other keys for the assertions of one application; as it is, where that application has

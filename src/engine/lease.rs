@@ -14,6 +14,7 @@ use super::ports::{DeadFor, EndLogin, SlotFate, StoreError};
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
+use crate::domain::registration::Delivery;
 use crate::telemetry::error_chain::ErrorChain;
 
 const LENGTH: Duration = Duration::from_secs(5);
@@ -86,7 +87,11 @@ impl Engine {
             for job in &adopted.pending {
                 tracing::info!(login.id = %job.login.login_id, "a login of another node is adopted");
             }
+            let may_be_announced = adopted.pending.iter().any(|job| job.login.delivery == Delivery::Ping);
             self.poller.add_adopted(self, adopted.pending);
+            if may_be_announced {
+                self.hear_announcements().await;
+            }
             for login_id in adopted.starting {
                 if let Err(error) = self.fail_orphan(login_id, registration.request_lifetime).await {
                     // It is swept later.

@@ -1,7 +1,7 @@
 //! What a provider says by itself: that a login has an outcome (ping), or the outcome (push).
 //!
 //! A notification is believed only where its token is that of the login and it names the request that the provider
-//! acknowledged. A ping carries no authority: it makes the next poll due, once, on whichever node polls the login. Of a
+//! acknowledged; whose token it is is known before a byte of the message is read. A ping carries no authority: it makes the next poll due, once, on whichever node polls the login. Of a
 //! login that has ended nothing changes any more, and the provider is told that all is well. Nothing here says what
 //! exists: whoever does not hold the token of the login that he names gets one answer.
 
@@ -22,14 +22,28 @@ use crate::telemetry::error_chain::ErrorChain;
 /// How often a login that changes under the reader's eyes is read again: it is `starting` once and `pending` once.
 const READINGS: usize = 3;
 
-/// What came in.
-pub struct Notification {
-    /// The registration that the address names.
-    pub registration: String,
-    /// What the caller proves itself with, as it stands in the header.
-    pub token: Secret,
-    /// The message; it may hold tokens.
-    pub message: SecretBytes,
+/// So many tokens are looked up at once: whoever floods the listener with made-up ones takes no connection of the
+/// store away from the applications.
+pub(super) const LOOKUPS: usize = 4;
+
+/// Whoever holds the token of a login.
+pub struct Notifier {
+    candidates: Vec<KeyedHash>,
+    found: Notifiable,
+}
+
+impl Notifier {
+    /// The login.
+    #[must_use]
+    pub const fn login_id(&self) -> LoginId {
+        self.found.login.login_id
+    }
+
+    /// How its outcome comes.
+    #[must_use]
+    pub const fn delivery(&self) -> Delivery {
+        self.found.login.delivery
+    }
 }
 
 /// Why a notification is not accepted.
@@ -56,21 +70,46 @@ pub enum NotifiedError {
 }
 
 impl Engine {
-    /// Takes a notification in: the login that it is about. What follows from it runs to its end, whoever hangs up.
-    pub async fn notified(self: &Arc<Self>, notification: Notification) -> Result<LoginId, NotifiedError> {
-        let engine = self.clone();
-        self.detached(async move { engine.take_in(notification).await }).await?
-    }
-
-    async fn take_in(self: &Arc<Self>, notification: Notification) -> Result<LoginId, NotifiedError> {
-        let token = parse_notification_token(notification.token.expose()).ok_or(NotifiedError::Unknown)?;
+    /// Whose token this is, as it stands in the header. The login must be of the registration that the address names,
+    /// and one that its provider tells about.
+    pub async fn notifier(&self, registration: &str, token: &Secret) -> Result<Notifier, NotifiedError> {
+        let token = parse_notification_token(token.expose()).ok_or(NotifiedError::Unknown)?;
         let candidates = notification_token_candidates(&self.ring, &token);
-        let mut found = self.notifiable(&candidates).await?;
-        if found.login.registration.as_str() != notification.registration {
+        // It is never closed.
+        let _turn = self.lookups.acquire().await.map_err(|_| NotifiedError::TryAgain)?;
+        let found = self.notifiable(&candidates).await?;
+        if found.login.registration.as_str() != registration {
+            tracing::warn!(
+                login.id = %found.login.login_id,
+                rule = "registration",
+                "a notification is refused"
+            );
             return Err(NotifiedError::Unknown);
         }
+        if found.login.delivery == Delivery::Poll {
+            return Err(NotifiedError::Unknown);
+        }
+        Ok(Notifier { candidates, found })
+    }
+
+    /// Takes a message in; it may hold tokens. What follows from it runs to its end, whoever hangs up.
+    pub async fn notified(
+        self: &Arc<Self>,
+        notifier: Notifier,
+        message: SecretBytes,
+    ) -> Result<(), NotifiedError> {
+        let engine = self.clone();
+        self.detached(async move { engine.take_in(notifier, message).await }).await?
+    }
+
+    async fn take_in(
+        self: &Arc<Self>,
+        notifier: Notifier,
+        message: SecretBytes,
+    ) -> Result<(), NotifiedError> {
+        let Notifier { candidates, mut found } = notifier;
         let login_id = found.login.login_id;
-        let announcement = self.providers.announcement(&notification.message).map_err(|error| {
+        let announcement = self.providers.announcement(&message).map_err(|error| {
             tracing::warn!(login.id = %login_id, error = %ErrorChain(&error), "a notification is refused");
             NotifiedError::Malformed
         })?;
@@ -79,7 +118,7 @@ impl Engine {
             Delivery::Ping => {
                 for _ in 0..READINGS {
                     if self.announced(&found, &announcement.auth_req_id).await? {
-                        return Ok(login_id);
+                        return Ok(());
                     }
                     found = self.notifiable(&candidates).await?;
                 }
@@ -88,8 +127,7 @@ impl Engine {
             Delivery::Push => {
                 self.wait_for_acknowledgement(&found.login).await;
                 found = self.notifiable(&candidates).await?;
-                self.pushed(&found, announcement, notification.message).await?;
-                Ok(login_id)
+                self.pushed(&found, announcement, message).await
             }
         }
     }
@@ -109,21 +147,22 @@ impl Engine {
             }
             LoginStatus::Pending => {
                 self.check_request(found, auth_req_id)?;
-                if found.is_announced {
-                    return Ok(true);
-                }
-                if self.store.announce(login_id, self.clock.now()).await? {
+                if !found.is_announced {
+                    if !self.store.announce(login_id, self.clock.now()).await? {
+                        return Ok(false);
+                    }
                     tracing::info!(
                         login.id = %login_id,
                         support_code = %found.login.support_code,
                         registration = %found.login.registration,
                         "the provider has announced an outcome"
                     );
-                    self.poller.ring(login_id);
-                    self.wake.publish(Changed::Announced(login_id));
-                    return Ok(true);
                 }
-                Ok(false)
+                // Again where the provider says it again: whoever polls the login may not have heard it. Its queue
+                // counts one announcement.
+                self.poller.ring(login_id);
+                self.wake.publish(Changed::Announced(login_id));
+                Ok(true)
             }
             LoginStatus::Approved
             | LoginStatus::PickedUp
@@ -144,7 +183,11 @@ impl Engine {
         let Some(request) = &found.request else { return Ok(()) };
         let named =
             self.ring.hash_with(Purpose::ProviderRequest, &request.key_id, auth_req_id.expose().as_bytes());
-        if named == Some(request.hash) { Ok(()) } else { Err(NotifiedError::Unknown) }
+        if named == Some(request.hash) {
+            return Ok(());
+        }
+        tracing::warn!(login.id = %found.login.login_id, rule = "auth_req_id", "a notification is refused");
+        Err(NotifiedError::Unknown)
     }
 
     /// Under which hash the provider's name of a request is stored.
@@ -160,6 +203,17 @@ impl Engine {
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "an early announcement may be heard late");
+            }
+        }
+    }
+
+    /// What was announced while nobody listened: at the adoption of a login, and where messages between nodes may have
+    /// been lost.
+    pub(super) async fn hear_announcements(&self) {
+        match self.store.announced(self.node).await {
+            Ok(logins) => logins.into_iter().for_each(|login_id| self.poller.ring(login_id)),
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "announcements may be heard late");
             }
         }
     }

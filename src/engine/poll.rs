@@ -131,8 +131,7 @@ impl Engine {
         waiting.interval = next.pace.interval;
         waiting.failures = next.failures;
         waiting.held_back = next.held_back;
-        let patience = self.last_poll_patience(&waiting.job.login);
-        self.poller.put_next(next.at, patience, waiting);
+        self.poller.put_next(next.at, waiting);
     }
 
     fn next(
@@ -152,19 +151,21 @@ impl Engine {
             Outcome::Pending | Outcome::SlowDown => 0,
         };
         let margin = self.poll_margin(&waiting.job.login);
-        let held_back = retry_after.filter(|length| now + *length > sent + interval + margin);
+        let told = retry_after.filter(|length| now + *length > sent + interval + margin);
         // What the provider is owed, and no deadline makes earlier.
-        let not_before = held_back.map_or(now, |length| now + length);
+        let not_before = told.map_or(now, |length| now + length);
         let owed = (sent + interval + margin).max(not_before);
         // RFC 8628 §3.5: unanswered polls become rarer, exponentially; but not rarer than the deadline.
         let stretched = sent + interval * 2u32.pow(failures.saturating_sub(1).min(MOST_BACK_OFF)) + margin;
         let at = stretched.max(owed).min(waiting.deadline.max(owed));
         let pace = Pace {
             interval,
-            not_before: held_back.map(|length| wall + length),
+            not_before: told.map(|length| wall + length),
             provider_slow: failures >= SLOW_AFTER,
         };
-        Next { pace, at, held_back: not_before, failures }
+        // An announcement does not outdo a provider that has just said to come more rarely.
+        let held_back = if matches!(outcome, Outcome::SlowDown) { owed } else { not_before };
+        Next { pace, at, held_back, failures }
     }
 
     fn pace_of(&self, login: &Login) -> Option<Pace> {

@@ -42,6 +42,8 @@ pub(super) struct Waiting {
     pub(super) interval: Duration,
     /// When the login is given up, after one last poll.
     pub(super) deadline: Monotonic,
+    /// Until when the last poll may be sent.
+    pub(super) last_poll: Monotonic,
     /// Polls in a row that the provider has not answered.
     pub(super) failures: u32,
     /// When it is due; an entry of the heap that says another time is out of date.
@@ -55,9 +57,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Due at once, for the first announcement only.
+    /// Due at once, for the first announcement only. A login that the provider holds back until after its end stays
+    /// given up.
     fn announce(&mut self) -> bool {
-        if self.announced || self.job.login.delivery != Delivery::Ping {
+        let is_too_late = self.held_back > self.last_poll;
+        if self.announced || is_too_late || self.job.login.delivery != Delivery::Ping {
             return false;
         }
         self.announced = true;
@@ -108,12 +112,13 @@ impl Poller {
         let margin = engine.poll_margin(&job.login);
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
         let earliest = (monotonic + interval + margin + more(interval)).max(held_back);
-        let patience = engine.last_poll_patience(&job.login);
+        let last_poll = deadline + engine.last_poll_patience(&job.login);
         let delivery = job.login.delivery;
         let waiting = Waiting {
             job,
             interval,
             deadline,
+            last_poll,
             failures: 0,
             due: earliest,
             held_back,
@@ -123,14 +128,14 @@ impl Poller {
         if waiting.give_up {
             self.put(deadline, waiting);
         } else {
-            self.put_next(earliest, patience, waiting);
+            self.put_next(earliest, waiting);
         }
     }
 
     /// The next poll at `earliest`, which no deadline makes earlier. One that falls behind the deadline is the last,
-    /// and must fall within `patience` of it; else the login is given up at its deadline.
-    pub(super) fn put_next(&self, earliest: Monotonic, patience: Duration, waiting: Waiting) {
-        if earliest <= waiting.deadline + patience {
+    /// and must be sent in time; else the login is given up at its deadline.
+    pub(super) fn put_next(&self, earliest: Monotonic, waiting: Waiting) {
+        if earliest <= waiting.last_poll {
             self.put(earliest, waiting);
         } else {
             self.put(waiting.deadline, Waiting { give_up: true, ..waiting });

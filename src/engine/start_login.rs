@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::begin_login::{Begin, start_life};
 use super::hub::Subscription;
@@ -80,8 +81,8 @@ impl Idempotency {
     /// What is hashed to recognise the body. A body may hold a `user_code` of four digits, which must not be kept
     /// (CIBA §7.1.2): with the key in front, which nobody keeps either, no guess can be tried against the hash, not even
     /// with the ring in hand.
-    fn keyed_body(&self) -> Vec<u8> {
-        [self.key.as_bytes(), self.body.as_slice()].concat()
+    fn keyed_body(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([self.key.as_bytes(), self.body.as_slice()].concat())
     }
 }
 
@@ -376,10 +377,12 @@ impl Engine {
     fn replay(&self, start: &StartLogin, replay: Replay) -> Result<Started, StartLoginError> {
         let Replay { login, body, token_key_id } = replay;
         let idempotency = start.idempotency.as_ref().ok_or(StartLoginError::IdempotencyKeyReused)?;
-        let same = self.ring.hash_with(Purpose::ReplayBody, &body.key_id, &idempotency.keyed_body());
-        let token = derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key);
-        match (same, token) {
-            (Some(hash), Some(token)) if hash == body.hash => Ok(Started { login, token, replayed: true }),
+        // A node of an earlier version may have written the hash of the body alone, no longer ago than a key is kept.
+        let is_same = [idempotency.keyed_body().as_slice(), &idempotency.body].into_iter().any(|body_now| {
+            self.ring.hash_with(Purpose::ReplayBody, &body.key_id, body_now) == Some(body.hash)
+        });
+        match derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key) {
+            Some(token) if is_same => Ok(Started { login, token, replayed: true }),
             _ => Err(StartLoginError::IdempotencyKeyReused),
         }
     }

@@ -191,7 +191,10 @@ impl Engine {
             match signal {
                 Some(WakeSignal::Changed(Changed::Announced(login_id))) => self.poller.ring(login_id),
                 Some(WakeSignal::Changed(changed)) => self.hub.notify(changed),
-                Some(WakeSignal::ReadAll) => self.hub.notify_all(),
+                Some(WakeSignal::ReadAll) => {
+                    self.hub.notify_all();
+                    self.hear_announcements().await;
+                }
                 None => return,
             }
         }

@@ -34,36 +34,6 @@ const MAX_LIFE: Duration = Duration::from_hours(1);
 /// CIBA §7.3.
 const DEFAULT_INTERVAL: u64 = 5;
 
-/// Parameters of the protocol and claims of a signed request, which no static parameter may replace.
-pub const RESERVED: [&str; 26] = [
-    "scope",
-    "client_notification_token",
-    "acr_values",
-    "login_hint_token",
-    "id_token_hint",
-    "login_hint",
-    "binding_message",
-    "user_code",
-    "requested_expiry",
-    "request_context",
-    "request",
-    "request_uri",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "grant_type",
-    "auth_req_id",
-    "channel",
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-];
-
 /// What the request is built from, besides itself.
 pub struct Sender<'a> {
     /// The way to the provider.

@@ -13,6 +13,7 @@ use crate::domain::clock::Clock;
 use crate::domain::grant::GrantClaims;
 use crate::domain::login::LoginReason;
 use crate::domain::names::{ProviderName, RegistrationName};
+use crate::domain::parameters::RESERVED;
 use crate::domain::random::Random;
 use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
@@ -21,7 +22,7 @@ use crate::engine::ports::{
     Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo, UserinfoUnavailable,
 };
 
-use super::backchannel::{self, RESERVED, Sender};
+use super::backchannel::{self, Sender};
 use super::call::Channel;
 use super::certificates::Certificates;
 use super::metadata::{Metadata, NotOffered};

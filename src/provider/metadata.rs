@@ -80,12 +80,6 @@ pub enum MetadataError {
         /// Which one.
         member: &'static str,
     },
-    /// A member that is read as a list of texts is none.
-    #[error("{member} is no list of texts")]
-    NoList {
-        /// Which one.
-        member: &'static str,
-    },
     /// The provider offers no delivery mode that a registration here has.
     #[error("backchannel_token_delivery_modes_supported does not name the mode of any registration")]
     NoUsedMode,
@@ -125,9 +119,9 @@ impl Metadata {
                 token: alias(TOKEN)?,
                 userinfo: alias(USERINFO)?,
             },
-            auth_methods: list(&members, AUTH_METHODS)?,
-            auth_algs: list(&members, AUTH_ALGS)?,
-            request_algs: list(&members, REQUEST_ALGS)?,
+            auth_methods: list(&members, AUTH_METHODS),
+            auth_algs: list(&members, AUTH_ALGS),
+            request_algs: list(&members, REQUEST_ALGS),
         })
     }
 
@@ -202,13 +196,13 @@ const AUTH_METHODS: &str = "token_endpoint_auth_methods_supported";
 const AUTH_ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
 const REQUEST_ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
 
-/// A list of texts.
-fn list(members: &Object, member: &'static str) -> Result<Option<Vec<String>>, MetadataError> {
-    let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
+/// A list of texts. One that is malformed names nothing: only whoever needs what it should name is refused.
+fn list(members: &Object, member: &str) -> Option<Vec<String>> {
+    let value = members.get(member).filter(|value| !value.is_null())?;
     let texts = value.as_array().and_then(|items| {
         items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
-    texts.map(Some).ok_or(MetadataError::NoList { member })
+    Some(texts.unwrap_or_default())
 }
 
 fn optional(members: &Object, member: &'static str, allow_http: bool) -> Result<Option<Url>, MetadataError> {
@@ -347,8 +341,12 @@ mod tests {
         document[AUTH_ALGS] = json!(["RS256"]);
         assert_eq!(not_offered(&document, "private_key_jwt", es256, false), Some(AUTH_ALGS));
         assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None, "no assertion is made");
-        document[AUTH_ALGS] = json!("RS256");
-        assert_eq!(read(&document), Err(MetadataError::NoList { member: AUTH_ALGS }));
+        // What is malformed names nothing, and is in the way of nobody else.
+        for malformed in [json!("ES256"), json!(["ES256", 1]), json!({"ES256": true})] {
+            document[AUTH_ALGS] = malformed;
+            assert_eq!(not_offered(&document, "private_key_jwt", es256, false), Some(AUTH_ALGS));
+            assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None);
+        }
     }
 
     #[test]

@@ -3,14 +3,13 @@
 //! A file that changes is validated first and swapped as a whole; one that cannot be used changes nothing. A key is
 //! published from the moment it could sign.
 
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value, json};
 
+use crate::crypto::file_stamp::{FileStamp, Watched};
 use crate::crypto::signer::{Signer, SignerError, SigningFailed};
 use crate::crypto::signing_key::SigningAlg;
 use crate::domain::names::RegistrationName;
@@ -43,23 +42,19 @@ pub struct SigningKeys {
     /// In the order of the files; never empty.
     current: ArcSwap<Vec<Arc<Signer>>>,
     /// What the files looked like when they were last read; held during a reload, so that two cannot interleave.
-    stamps: Mutex<Vec<Option<Stamp>>>,
+    watched: Mutex<Vec<Watched<Option<FileStamp>>>>,
 }
-
-/// What tells that a file has changed: modification time, length, and which file it is: keys are of one length, and two
-/// that were made in the same moment may change places.
-type Stamp = (SystemTime, u64, u64);
 
 impl SigningKeys {
     /// Reads every key; all must be usable.
     pub fn load(registration: RegistrationName, settings: &Signing) -> Result<Self, SigningKeyError> {
         let files: Vec<PathBuf> =
             std::iter::once(&settings.key).chain(&settings.published).cloned().collect();
-        let stamps = files.iter().map(|file| stamp(file)).collect();
+        let watched = files.iter().map(|file| Watched::taken(FileStamp::of(file))).collect();
         let read = |(place, file): (usize, &PathBuf)| signer(place, file, settings.alg).map(Arc::new);
         let signers = files.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
         let current = ArcSwap::from_pointee(signers);
-        Ok(Self { registration, alg: settings.alg, files, current, stamps: Mutex::new(stamps) })
+        Ok(Self { registration, alg: settings.alg, files, current, watched: Mutex::new(watched) })
     }
 
     /// By which algorithm the first key signs.
@@ -87,22 +82,25 @@ impl SigningKeys {
 
     /// Reads the files that have changed. Each is validated before it counts.
     pub fn reload(&self) {
-        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, (file, known)) in self.files.iter().zip(stamps.iter_mut()).enumerate() {
-            let found = stamp(file);
-            if found == *known {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, (file, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
+            let found = FileStamp::of(file);
+            if known.is_current(&found) {
                 continue;
             }
-            *known = found;
             match signer(place, file, self.alg) {
-                Ok(signer) => self.swap(place, signer),
-                Err(error) => tracing::error!(
+                Ok(signer) => {
+                    self.swap(place, signer);
+                    known.take(found);
+                }
+                Err(error) if known.refuse(found) => tracing::error!(
                     registration = %self.registration,
                     file = %file.display(),
                     error = %error,
                     cause = std::error::Error::source(&error).map(ToString::to_string),
                     "a changed signing key cannot be used; the last good one stays"
                 ),
+                Err(_) => {}
             }
         }
     }
@@ -119,22 +117,6 @@ impl SigningKeys {
         *known = Arc::new(signer);
         self.current.store(Arc::new(signers));
     }
-}
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), file_number(&metadata)))
-}
-
-#[cfg(unix)]
-fn file_number(metadata: &Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    metadata.ino()
-}
-
-#[cfg(not(unix))]
-const fn file_number(_: &Metadata) -> u64 {
-    0
 }
 
 /// A key that is only published may be of another kind: rotation may change the algorithm.

@@ -4,7 +4,7 @@
 use super::conn::{Context, Db, Fault, args};
 use super::rows::{self, login_columns};
 use crate::crypto::ring::KeyedHash;
-use crate::domain::ids::LoginId;
+use crate::domain::ids::{LoginId, NodeId};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::Notifiable;
 
@@ -63,6 +63,18 @@ pub(super) async fn announce(db: &mut Db, (login_id, now): &(LoginId, Timestamp)
         )
         .await?;
     Ok(written > 0)
+}
+
+/// See [`crate::engine::ports::Store::announced`].
+pub(super) async fn announced(db: &mut Db, owner: &NodeId) -> Result<Vec<LoginId>, Fault> {
+    let rows = db
+        .fetch(
+            "SELECT login_id FROM logins
+             WHERE owner = $1 AND status = 'pending' AND announced_at IS NOT NULL",
+            args![*owner],
+        )
+        .await?;
+    rows.iter().map(|row| row.get("logins", "login_id").map(LoginId)).collect()
 }
 
 /// See [`crate::engine::ports::Store::is_announced`].

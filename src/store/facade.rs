@@ -198,6 +198,10 @@ impl<B: Backend> Store for SqlStore<B> {
             .await
     }
 
+    async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError> {
+        self.read("announced", owner, |db, _, input| Box::pin(announcements::announced(db, input))).await
+    }
+
     async fn is_announced(&self, login_id: LoginId) -> Result<bool, StoreError> {
         self.read("is_announced", login_id, |db, _, input| Box::pin(announcements::is_announced(db, input)))
             .await

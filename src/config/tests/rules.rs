@@ -238,6 +238,12 @@ fn registrations() {
         ),
         (
             "registrations.lps.extra_parameters",
+            Some("{ request_uri = \"https://x.example\" }"),
+            "registrations.lps.extra_parameters.request_uri",
+            "by itself",
+        ),
+        (
+            "registrations.lps.extra_parameters",
             Some("{ login_hint = \"x\" }"),
             "registrations.lps.extra_parameters.login_hint",
             "by itself",

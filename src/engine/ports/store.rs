@@ -436,6 +436,9 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
     async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError>;
 
+    /// The pending logins of a node whose outcome has been announced.
+    async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;
+
     /// Whether a login is pending and its outcome has been announced.
     async fn is_announced(&self, login_id: LoginId) -> Result<bool, StoreError>;
 

@@ -2,8 +2,8 @@
 //! (push, §10.3).
 //!
 //! Who does not hold the token of the login that he names gets 401, with one empty answer whatever is wrong: whether the
-//! token, the request or the registration exists is nobody's business. 204 comes before anything is asked of the
-//! provider.
+//! token, the request or the registration exists is nobody's business, and his message is not read. 204 comes before
+//! anything is asked of the provider.
 
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -14,8 +14,7 @@ use http::{HeaderMap, StatusCode};
 use super::ProvidersState;
 use crate::domain::registration::Delivery;
 use crate::domain::secret::{Secret, SecretBytes};
-use crate::engine::Engine;
-use crate::engine::notified::{Notification, NotifiedError};
+use crate::engine::notified::NotifiedError;
 use crate::http::extract::receive_json;
 use crate::http::front::RequestContext;
 use crate::http::problem::{Code, Problem};
@@ -42,15 +41,14 @@ pub(super) async fn handle(
 ) -> Result<StatusCode, Response> {
     let (mut parts, body) = request.into_parts();
     let (registration, token) = caller(&mut parts).await.ok_or_else(|| Unknown.into_response())?;
-    let most = largest(&state.engine, &registration);
+    let notifier =
+        state.engine.notifier(&registration, &token).await.map_err(|error| refused(&error))?;
+    context.note_login_id(notifier.login_id());
+    let most = if notifier.delivery() == Delivery::Push { MAX_PUSH } else { MAX_PING };
     let message = receive_json(&parts.headers, body, most).await.map_err(IntoResponse::into_response)?;
-    let message = SecretBytes::new(message.to_vec());
-    let login_id = state
-        .engine
-        .notified(Notification { registration, token, message })
-        .await
-        .map_err(|error| refused(&error))?;
-    context.note_login_id(login_id);
+    // Takes the bytes over where nobody else holds them: no copy stays behind that is not wiped.
+    let message = SecretBytes::new(Vec::from(message));
+    state.engine.notified(notifier, message).await.map_err(|error| refused(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -66,15 +64,6 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| Secret::new(token.trim()))
-}
-
-fn largest(engine: &Engine, registration: &str) -> usize {
-    let directory = engine.directory();
-    let delivery = registration
-        .parse()
-        .ok()
-        .and_then(|name| directory.registration(&name).map(|(registration, _)| registration.delivery));
-    if delivery == Some(Delivery::Push) { MAX_PUSH } else { MAX_PING }
 }
 
 fn refused(error: &NotifiedError) -> Response {

@@ -12,16 +12,12 @@ const ROWS: RangeInclusive<u16> = 1..=114;
 
 /// Rows without a test, and why. A row that has one leaves this list.
 const WITHOUT_TEST: &[(RangeInclusive<u16>, &str)] = &[
-    (21..=21, "pending: ping and push"),
-    (23..=23, "pending: client authentication"),
-    (25..=26, "pending: client authentication"),
     (82..=87, "later: refresh, revocation, logout"),
-    (88..=104, "pending: ping and push"),
     (105..=109, "later: refresh, revocation, logout"),
 ];
 
 /// What may stand in the place of tests beside a module of the conformance suite.
-const REASONS: &[&str] = &["not applicable: ", "later: ", "pending: "];
+const REASONS: &[&str] = &["not applicable: ", "later: "];
 
 /// A table's row: its first cell, and its last.
 struct Row<'t> {

@@ -1,9 +1,17 @@
 //! The listener `providers`: what it answers whatever is asked.
 
-use axum::body::Body;
-use http::{Method, Request};
+use std::time::Duration;
 
-use super::world::{World, request};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request};
+use relais::crypto::random::SystemRandom;
+use relais::crypto::token::draw_notification_token;
+
+use super::world::{World, bearer, request};
+
+/// Less than a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn rp_095_nothing_on_the_listener_redirects_whatever_the_path_looks_like() {
@@ -42,6 +50,25 @@ async fn rp_095_nothing_on_the_listener_redirects_whatever_the_path_looks_like()
     let absolute = Request::post("https://elsewhere.test/providers/lps/ciba/").body(Body::empty());
     let answer = world.send(&world.for_providers, absolute.expect("request")).await;
     assert_eq!(answer.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn r_h_02_a_body_that_comes_without_the_right_token_is_not_waited_for() {
+    let world = World::new().await;
+    let drawn = draw_notification_token(&SystemRandom).0.expose().to_owned();
+    for token in ["x", drawn.as_str()] {
+        for path in ["/providers/lps/ciba", "/providers/other/ciba"] {
+            let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            let asked = Request::post(path)
+                .header("authorization", bearer(token))
+                .header("content-type", "application/json")
+                .body(Body::from_stream(never))
+                .expect("request");
+            let answer = world.send(&world.for_providers, asked);
+            let answer = tokio::time::timeout(PATIENCE, answer).await.expect("answered at once");
+            assert_eq!((answer.status.as_u16(), answer.text.as_str()), (401, ""), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

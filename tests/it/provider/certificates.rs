@@ -55,6 +55,29 @@ async fn r_g_04_a_changed_file_is_seen_without_being_told() {
 }
 
 #[tokio::test]
+async fn r_g_04_a_refused_certificate_is_taken_over_once_the_mode_of_its_key_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pki = Pki::new();
+    let op = listen(&pki, "localhost").await;
+    let files = [pki.write("client", &pki.client(30))];
+    let setup = Setup::at(op, by_certificate(&pki, &files));
+    let before = setup.clients.certificate_in_use(&setup.registration);
+    let mode = |mode| {
+        std::fs::set_permissions(&files[0].key, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let log = log::capture();
+    pki.write("client", &pki.client(60));
+    mode(0o644);
+    setup.clients.reload();
+    setup.clients.reload();
+    assert_eq!(setup.clients.certificate_in_use(&setup.registration), before);
+    assert_eq!(log.text().matches("the last good one stays").count(), 1, "said once: {}", log.text());
+    mode(0o600);
+    setup.clients.reload();
+    assert_ne!(setup.clients.certificate_in_use(&setup.registration), before);
+}
+
+#[tokio::test]
 async fn r_g_04_files_that_cannot_be_used_change_nothing_and_are_logged() {
     let pki = Pki::new();
     let op = listen(&pki, "localhost").await;

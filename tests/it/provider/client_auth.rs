@@ -306,6 +306,32 @@ async fn a_changed_signing_key_signs_and_the_last_one_stays_published() {
 }
 
 #[tokio::test]
+async fn a_signing_key_that_was_refused_is_taken_over_once_its_mode_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let log = log::capture();
+    let keys = Keys::new();
+    let first = keys.write("key", SigningAlg::Es256);
+    let setup = Setup::with(|_, registration| by_key(keys.signing(SigningAlg::Es256))(registration)).await;
+    let kid = || published(&setup).keys[0].common.key_id.clone();
+    let second = keys.write("next", SigningAlg::Es256);
+    let mode = |name: &str, mode| {
+        let path = keys.0.path().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    mode("next", 0o644);
+    std::fs::rename(keys.0.path().join("next"), keys.0.path().join("key")).expect("renamed");
+    for _ in 0..3 {
+        setup.clients.reload();
+    }
+    assert_eq!(kid(), Some(first.kid));
+    let text = log.text();
+    assert_eq!(text.matches("the last good one stays").count(), 1, "said once: {text}");
+    mode("key", 0o600);
+    setup.clients.reload();
+    assert_eq!(kid(), Some(second.kid));
+}
+
+#[tokio::test]
 async fn a_registration_without_a_usable_key_is_refused_at_the_start() {
     let keys = Keys::new();
     let setup = Setup::new().await;

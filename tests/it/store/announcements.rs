@@ -1,13 +1,13 @@
 //! What providers say by themselves: found by the hash of their token, remembered once.
 
 use relais::crypto::ring::{KeyedHash, Purpose};
-use relais::domain::ids::LoginId;
+use relais::domain::ids::{LoginId, NodeId};
 use relais::domain::login::{EndStatus, LoginStatus};
 use relais::domain::registration::Delivery;
 use relais::engine::ports::{Acknowledge, NewLogin};
 
 use super::harness::{
-    AUTH_REQ_ID, Harness, acknowledge, application, approve, at, end_login, for_each_store, holder, ring,
+    AUTH_REQ_ID, Harness, acknowledge, application, approve, at, end_login, for_each_store, holder, node, ring,
     started, won,
 };
 
@@ -16,6 +16,7 @@ for_each_store! {
     rp_096_an_early_announcement_counts_where_it_named_the_request,
     an_outcome_is_announced_once,
     only_a_pending_login_is_announced,
+    what_was_announced_is_found_by_whose_login_it_is,
     r_e_14_tokens_of_other_kinds_find_nothing,
 }
 
@@ -111,6 +112,19 @@ async fn only_a_pending_login_is_announced(h: Harness) {
     assert!(!h.store.announce(login_id, at(2)).await.expect("works"));
     assert!(!h.store.is_announced(login_id).await.expect("works"));
     assert!(!h.store.announce(h.new_login("nobody").login.login_id, at(2)).await.expect("works"));
+}
+
+async fn what_was_announced_is_found_by_whose_login_it_is(h: Harness) {
+    let of = async |node| h.store.announced(node).await.expect("works");
+    let (login_id, other) = (starting(&h, "person").await, starting(&h, "another").await);
+    acknowledged(&h, login_id).await;
+    acknowledged(&h, other).await;
+    assert!(of(node()).await.is_empty());
+    assert!(h.store.announce(login_id, at(5)).await.expect("works"));
+    assert_eq!(of(node()).await, [login_id]);
+    assert!(of(NodeId(uuid::Uuid::from_u128(8))).await.is_empty());
+    won(h.store.approve(approve(login_id)).await.expect("works"));
+    assert!(of(node()).await.is_empty(), "it is over");
 }
 
 async fn r_e_14_tokens_of_other_kinds_find_nothing(h: Harness) {

@@ -122,6 +122,8 @@ async fn r_f_01_claims_that_break_a_rule_are_refused_and_their_developer_is_told
         ("exp", json!(now + 3600)),
         ("exp", Value::Null),
         ("iat", json!(now + 61)),
+        ("iat", json!(now - 36)),
+        ("iat", Value::Null),
         ("nbf", json!(now + 61)),
         ("jti", Value::Null),
         ("sub", json!("stranger")),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::pace::PACE;
 use super::{Told, answered, before_the_interval, notify};
+use crate::support::database::Database;
 use crate::support::http::Answer;
 use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
 
@@ -90,6 +91,58 @@ async fn rp_096_a_ping_that_another_node_receives_makes_the_owner_poll() {
     notify(&other.notified, &login.token, login.ping()).await.expect(204);
     assert_eq!(stack.calls("token").await, 2);
     other.stop().await;
+}
+
+/// What is left of a ping whose receiver could tell nobody.
+const ANNOUNCED: &str = "UPDATE logins SET announced_at = created_at WHERE status = 'pending'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_096_a_repeated_ping_is_heard_where_the_first_one_was_not() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().delivery("ping").start().await;
+        let login = Told::start(&stack, DOCTOR).await;
+        Database::of(&stack.config).await.run(ANNOUNCED).await;
+        login.notify(&stack, login.ping()).await.expect(204);
+        before_the_interval(&stack, "the poll", async || stack.polls().await == 1).await;
+        // Once, however often it comes.
+        for _ in 0..5 {
+            login.notify(&stack, login.ping()).await.expect(204);
+        }
+        stack.next_poll(PACE).await;
+        assert_eq!(stack.calls("token").await, 2, "{backend:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_096_what_was_announced_while_nobody_polled_is_asked_for_by_who_takes_over() {
+    for backend in BACKENDS {
+        let mut stack = Stack::on(backend).paced().delivery("ping").start().await;
+        let login = Told::start(&stack, DOCTOR).await;
+        stack.stop().await;
+        Database::of(&stack.config).await.run(ANNOUNCED).await;
+        assert_eq!(stack.calls("token").await, 0);
+        stack.restart().await;
+        before_the_interval(&stack, "the poll", async || stack.polls().await == 1).await;
+        let (token, path) = (login.holder.token(), login.path.clone());
+        assert_eq!(stack.relais.bearer(&token).get(&path).await.text("/status"), "pending", "{backend:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_096_what_was_announced_while_a_node_was_cut_off_is_asked_for_once_it_hears_again() {
+    let stack = Stack::on(Backend::Postgres).paced().delivery("ping").start().await;
+    let login = Told::start(&stack, DOCTOR).await;
+    let mut database = Database::of(&stack.config).await;
+    database.run(ANNOUNCED).await;
+    assert_eq!(stack.calls("token").await, 0);
+    database
+        .run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    before_the_interval(&stack, "the poll", async || stack.polls().await == 1).await;
+    assert!(login.is("pending").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! The token that a provider must come with (row 21).
 
+use relais::crypto::random::SystemRandom;
+use relais::crypto::token::draw_notification_token;
+use reqwest::Method;
 use serde_json::json;
 
-use super::Told;
+use super::{ADDRESS, Told, notify, shape};
 use crate::support::database::Database;
 use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
 
@@ -23,6 +26,34 @@ async fn rp_021_each_login_has_a_token_of_its_own_and_the_database_only_its_hash
             assert!(!is_written(&login.auth_req_id), "{backend:?}");
         }
         assert!(is_written("desk"), "the dump has the rows");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_089_whatever_the_body_is_whoever_has_no_token_gets_the_same_answer() {
+    for mode in ["ping", "push"] {
+        let stack = Stack::on(Backend::Sqlite).paced().delivery(mode).start().await;
+        let login = Told::start(&stack, DOCTOR).await;
+        let unknown = draw_notification_token(&SystemRandom).0.expose().to_owned();
+        let ping = login.ping().to_string();
+        let expected = shape(&notify(&stack.notified(), "x", login.ping()).await);
+        assert_eq!((expected.0, expected.2.as_str()), (401, ""));
+        for token in ["x", unknown.as_str(), login.holder.token().as_str()] {
+            let caller = stack.notified().bearer(token);
+            for path in [ADDRESS, "/providers/other/ciba"] {
+                for (media, body) in [
+                    ("application/json", " ".repeat(20 * 1024)),
+                    ("application/json", " ".repeat(70 * 1024)),
+                    ("application/json", String::new()),
+                    ("application/json", "{".to_owned()),
+                    ("text/plain", ping.clone()),
+                ] {
+                    let answer = caller.send_text(Method::POST, path, media, &body).await;
+                    assert_eq!(shape(&answer), expected, "{mode} {path} {media} {}", body.len());
+                }
+            }
+        }
+        assert!(login.is("pending").await);
     }
 }
 
