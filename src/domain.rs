@@ -5,6 +5,7 @@
 
 pub mod application;
 pub mod clock;
+pub mod examination;
 pub mod grant;
 pub mod hint;
 pub mod ids;

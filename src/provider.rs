@@ -2,7 +2,8 @@
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
 //! registration calls it (`call`, `client_auth`, `certificates`), the three conversations (`backchannel`, `token`,
-//! `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`). [`examine`] looks whether
+//! all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
 //! client certificate goes to its own provider only; nothing secret or personal reaches a log. This module decides
@@ -13,6 +14,7 @@ mod call;
 mod certificates;
 mod client_auth;
 mod clients;
+mod examination;
 mod id_token;
 mod jwt;
 mod keys;
@@ -28,6 +30,7 @@ mod userinfo;
 
 pub use certificates::CertificateError;
 pub use clients::Clients;
+pub use examination::examine;
 pub use settings::{
     CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings, SettingsError,
     UnknownAlg,

@@ -175,7 +175,7 @@ fn provider_clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<provi
     Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone())?))
 }
 
-fn provider_settings(
+pub(super) fn provider_settings(
     settings: &config::ProviderSettings,
     mode: Mode,
 ) -> Result<provider::ProviderSettings, StartError> {
@@ -195,7 +195,9 @@ fn provider_settings(
     })
 }
 
-fn registration_settings(settings: &config::RegistrationSettings) -> provider::RegistrationSettings {
+pub(super) fn registration_settings(
+    settings: &config::RegistrationSettings,
+) -> provider::RegistrationSettings {
     let certificates = settings
         .credential
         .certificates()

@@ -141,9 +141,17 @@ class Pki:
         self._openssl("genpkey", "-algorithm", *kind, "-out", f"{name}.key")
         os.chmod(self.path(f"{name}.key"), 0o600)
 
+    def rsa_pair(self, name):
+        """NAME.key and its public half, NAME.pub."""
+        self._new_key(name, rsa=True)
+        self._openssl("pkey", "-in", f"{name}.key", "-pubout", "-out", f"{name}.pub")
+
     def authority(self, name):
         self._new_key(name)
-        self._openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", f"/CN={name} of the tests", "-days", "30", "-out", f"{name}.pem")
+        subject = f"/CN={name} of the tests"
+        self._openssl(
+            "req", "-x509", "-new", "-key", f"{name}.key", "-subj", subject, "-days", "30", "-out", f"{name}.pem"
+        )
 
     def issue(self, name, subject, ca="ca", days=90, more="extendedKeyUsage=clientAuth"):
         """NAME.pem and NAME.key for `subject`. With days=-1 its time is over."""
@@ -155,19 +163,6 @@ class Pki:
             "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem",
         )
         return {"cert": self.path(f"{name}.pem"), "key": self.path(f"{name}.key")}
-
-    def self_signed(self, name, subject):
-        """A certificate that vouches for itself, and its key as a JWK with `x5c` (RFC 8705 §2.2)."""
-        self._new_key(name, rsa=True)
-        self._openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", subject, "-days", "90", "-out", f"{name}.pem")
-        return {"cert": self.path(f"{name}.pem"), "key": self.path(f"{name}.key")}
-
-    def jwk(self, name):
-        """The public key of a self-signed RSA certificate, with the certificate itself."""
-        modulus = bytes.fromhex(self._openssl("x509", "-in", f"{name}.pem", "-noout", "-modulus").strip().split("=")[1])
-        der = ssl.PEM_cert_to_DER_cert(self.text(f"{name}.pem"))
-        number = base64.urlsafe_b64encode(modulus).rstrip(b"=").decode()
-        return {"kty": "RSA", "n": number, "e": "AQAB", "use": "sig", "x5c": [base64.b64encode(der).decode()]}
 
 
 class World:
@@ -197,10 +192,10 @@ class World:
         os.chmod(file, 0o600)
         return str(file)
 
-    def run(self, *arguments, language="en_GB.UTF-8", clock=None):
+    def run(self, *arguments, language="en_GB.UTF-8"):
         """A verb of Relais: exit code, stdout, stderr."""
         environment = {"PATH": os.environ["PATH"], "LANG": language}
-        command = [*(clock or []), self.binary, *arguments]
+        command = [self.binary, *arguments]
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False
         )
@@ -221,8 +216,7 @@ class OidcProvider:
         settings = {"cert": pki.path("server.pem"), "key": pki.path("server.key"), "ca": pki.path("ca.pem"), **settings}
         file = world.folder / f"{world.name('settings')}.json"
         file.write_text(json.dumps(settings))
-        # Its notifications go to a server of ours.
-        environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": pki.path("ca.pem")}
+        environment = {"PATH": os.environ["PATH"]}
         self.process = world.start(
             "oidc-provider",
             ["node", str(HERE / "oidc-provider.mjs"), str(file)],
@@ -269,7 +263,7 @@ class Relais:
 
     def __init__(self, world, providers, registrations):
         self.world = world
-        self.port, self.ops, self.to_providers = free_port(), free_port(), free_port()
+        self.port, self.ops = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
         self.roots = world.pki.path("ca.pem")
         self.file = world.folder / f"{world.name('relais')}.toml"
@@ -297,9 +291,6 @@ class Relais:
         section("keys.ring.persons", file=self._key("key-persons"))
         section("listeners.clients", bind=f"127.0.0.1:{self.port}", public_url=self.url, tls=[pair])
         section("listeners.ops", bind=f"127.0.0.1:{self.ops}")
-        if any(keys.get("delivery", "poll") != "poll" for keys in registrations.values()):
-            here = f"https://localhost:{self.to_providers}"
-            section("listeners.providers", bind=f"127.0.0.1:{self.to_providers}", public_url=here, tls=[pair])
         for name, keys in providers.items():
             section(f"providers.{name}", **{"profile": "generic", "environment": "test", "ca": pki.path("ca.pem"), **keys})
         for name, keys in registrations.items():
@@ -324,12 +315,13 @@ class Relais:
         """Exit code, stdout, stderr of `relais doctor` on this configuration."""
         return self.world.run("doctor", "--config", str(self.file), *arguments, language=language)
 
-    def _call(self, method, path, body=None, headers=None):
+    def call(self, method, path, body=None, headers=None):
+        """Status and answer of a call of the client API."""
         return call(self.url, method, path, body, headers, self.roots)
 
     def start(self, login_hint, **body):
         basic = base64.b64encode(f"desk:{self.SECRET}".encode()).decode()
-        return self._call("POST", "/v1/logins", {"login_hint": login_hint, **body}, {"Authorization": f"Basic {basic}"})
+        return self.call("POST", "/v1/logins", {"login_hint": login_hint, **body}, {"Authorization": f"Basic {basic}"})
 
     def started(self, login_hint, **body):
         """A login that exists and waits for the person."""
@@ -347,11 +339,11 @@ class Relais:
         """Waits for the decision and picks the session up: status and answer."""
         path = f"/v1/logins/{login['login_id']}/session"
         headers = {"Authorization": f"Bearer {login['login_token']}", "Prefer": "wait=30"}
-        return self._call("POST", path, {}, headers)
+        return self.call("POST", path, {}, headers)
 
     def read(self, login):
         headers = {"Authorization": f"Bearer {login['login_token']}"}
-        status, login = self._call("GET", f"/v1/logins/{login['login_id']}", None, headers)
+        status, login = self.call("GET", f"/v1/logins/{login['login_id']}", None, headers)
         expect(status == 200, f"a login can be read: {status} {login}")
         return login
 
@@ -363,10 +355,11 @@ class Relais:
         expect(found == (status, reason), f"{status}, {reason} expected, not {found}")
 
     def session(self, handle):
-        return self._call("GET", "/v1/session", None, {"Authorization": f"Bearer {handle}"})
+        return self.call("GET", "/v1/session", None, {"Authorization": f"Bearer {handle}"})
 
     def userinfo(self, handle):
-        return self._call("GET", "/v1/session/userinfo", None, {"Authorization": f"Bearer {handle}"})
+        return self.call("GET", "/v1/session/userinfo", None, {"Authorization": f"Bearer {handle}"})
 
     def log(self):
-        return self.process.err.read_text(errors="replace")
+        """The lines of the server's log."""
+        return [json.loads(line) for line in self.process.err.read_text(errors="replace").splitlines()]

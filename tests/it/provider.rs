@@ -3,6 +3,7 @@
 mod backchannel;
 mod certificates;
 mod discovery;
+mod examination;
 mod id_token;
 mod op;
 mod polling;

@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use relais::crypto::pki::{DevCa, Issued};
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
+use relais::domain::time::Timestamp;
 use relais::engine::ports::Providers;
 use relais::provider::{CertificateFiles, Credential, ProviderSettings, RegistrationSettings};
 use rustls::ServerConfig;
@@ -73,9 +74,13 @@ fn write_private(path: &Path, text: &str) {
 
 /// A provider on HTTPS that asks for a certificate of `pki`; its own is for `name`.
 pub async fn listen(pki: &Pki, name: &str) -> Op {
-    relais::net::install_provider();
     let now = ManualClock::at_present().now();
-    let (from, to) = (now - Duration::from_hours(1), now + Duration::from_hours(24));
+    listen_between(pki, name, now - Duration::from_hours(1), now + Duration::from_hours(24)).await
+}
+
+/// The same, with a server certificate between these dates.
+pub async fn listen_between(pki: &Pki, name: &str, from: Timestamp, to: Timestamp) -> Op {
+    relais::net::install_provider();
     let server = pki.authority.issue_server(&[name], from, to).expect("a certificate");
     let mut roots = rustls::RootCertStore::empty();
     let authority = pki.authority.certificate();
