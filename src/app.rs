@@ -20,16 +20,18 @@ use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
 pub mod doctor;
+mod key_sets;
 pub mod schema;
 mod start;
 
 pub use crate::http::openapi::{document as openapi_document, document_3_0 as openapi_document_3_0};
+use key_sets::KeySets;
 pub use start::{StartError, StartOptions};
 
 /// How long work under way may take at the end (real time).
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How often certificate files are looked at.
+/// How often files of certificates and key sets are looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// A running server.
@@ -79,7 +81,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         let fresh = start::directory(config.applications, config.registrations, config.providers);
-        self.engine.reload(self.engine.directory().reloaded(&fresh));
+        self.engine.reconfigure(|directory| directory.reloaded(&fresh));
         for section in self.at_start.changed_in(&config.at_start) {
             tracing::warn!("a change of {section} needs a restart; it is left as it was");
         }
@@ -109,6 +111,7 @@ impl App {
         let (recorder, clock) = (self.recorder.clone(), self.engine.clock().clone());
         self.tasks.spawn(exporter::keep_up(recorder, clock.clone(), self.stop.clone()));
         let (tls, providers, stop) = (self.tls.clone(), self.providers.clone(), self.stop.clone());
+        let (engine, mut key_sets) = (self.engine.clone(), KeySets::default());
         self.tasks.spawn(async move {
             loop {
                 if let Some(tls) = &tls {
@@ -120,6 +123,7 @@ impl App {
                 for (name, not_after) in providers.certificates() {
                     metrics::certificate_expiry(&name, not_after);
                 }
+                key_sets.look(&engine);
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = clock.sleep(BETWEEN_LOOKS) => {}

@@ -29,7 +29,9 @@ pub use at_start::AtStart;
 pub use listeners::{ClientsListener, OpsListener};
 pub use problem::{Origin, Problem, Problems};
 pub use providers::ProviderSettings;
-pub use registrations::{CertificateFiles, RegistrationCredential, RegistrationSettings};
+pub use registrations::{
+    Audience, CertificateFiles, RegistrationCredential, RegistrationSettings, SigningSettings,
+};
 pub use store::{StoreSettings, StoreUrl};
 
 use crate::crypto::ring::KeyRing;

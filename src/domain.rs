@@ -4,6 +4,7 @@
 //! [`clock::Clock`] and [`random::Random`]. The domain knows no other module of the house.
 
 pub mod application;
+pub mod assertion_key;
 pub mod clock;
 pub mod examination;
 pub mod grant;

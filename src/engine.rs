@@ -20,6 +20,7 @@ use crate::domain::ids::{Attempt, LoginId, NodeId, SessionId};
 use crate::domain::random::{Random, uuid_v4};
 use crate::telemetry::error_chain::ErrorChain;
 
+mod assertion;
 pub mod authenticate;
 mod begin_login;
 pub mod cancel_login;
@@ -144,9 +145,10 @@ impl Engine {
         }
     }
 
-    /// Swaps what is configured.
-    pub fn reload(&self, directory: Directory) {
-        self.directory.store(Arc::new(directory));
+    /// Swaps what is configured for what `change` makes of it. It may run again: somebody else may have swapped
+    /// meanwhile.
+    pub fn reconfigure(&self, change: impl Fn(&Directory) -> Directory) {
+        self.directory.rcu(|directory| Arc::new(change(directory)));
     }
 
     /// What is configured now.

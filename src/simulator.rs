@@ -13,6 +13,7 @@
 //! caller's business.
 
 mod client_auth;
+mod client_jwt;
 mod control;
 mod endpoints;
 mod exchange;
@@ -43,6 +44,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use url::Url;
 
+pub use client_auth::{Method, Registered};
 pub use front::{Beside, Front, Steering};
 pub use people::{NamedPerson, named_people};
 
@@ -172,6 +174,12 @@ impl Simulator {
             steered = steered.layer(from_fn(guard::this_machine));
         }
         phone::router(self, link).merge(steered).layer(from_fn(guard::same_origin))
+    }
+
+    /// From now on the client is registered so. Until then it may use its certificate or `client_secret_basic`, and
+    /// signs no requests.
+    pub fn register(&self, client: Registered) {
+        self.state().client = client;
     }
 
     /// From now on every request is approved `after` it rang, as `PUT /_sim/settings` would have it.

@@ -8,6 +8,7 @@ use super::start::{StartError, provider_settings, registration_settings};
 use crate::config::{Config, RegistrationSettings};
 use crate::domain::clock::Clock;
 use crate::domain::examination::Examination;
+use crate::domain::random::Random;
 use crate::provider;
 
 /// Examines all registrations at the same time, or the one of that name: in the order of the configuration.
@@ -15,6 +16,7 @@ pub async fn examine(
     config: &Config,
     only: Option<&str>,
     clock: &Arc<dyn Clock>,
+    random: &dyn Random,
 ) -> Result<Vec<Examination>, StartError> {
     crate::net::install_provider();
     let is_wanted = |settings: &&RegistrationSettings| {
@@ -32,7 +34,8 @@ pub async fn examine(
             })
         })?;
         let settings = provider_settings(settings, config.mode)?;
-        Ok(provider::examine(settings, registration_settings(registration), Arc::clone(clock)).await)
+        let registration = registration_settings(registration);
+        Ok(provider::examine(settings, registration, Arc::clone(clock), random).await)
     }))
     .await
 }

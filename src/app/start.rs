@@ -94,7 +94,7 @@ impl App {
         let (clients_listener, clients) = bind(config.clients.bind).await?;
         let (ops_listener, ops) = bind(config.ops.bind).await?;
         let tls = server_tls(&config, &*clock)?;
-        let providers = provider_clients(&config, &clock)?;
+        let providers = provider_clients(&config, &clock, &random)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
         let directory = directory(config.applications, config.registrations, config.providers);
@@ -106,6 +106,7 @@ impl App {
         let clients_router = http::clients::router(http::clients::ClientsState {
             engine: engine.clone(),
             public_url: Url::parse(&config.clients.public_url)?,
+            audience: config.clients.public_url.as_str().into(),
             max_requests: whole(config.clients.max_requests),
         });
         let certificates = providers.clone();
@@ -165,14 +166,18 @@ fn server_tls(config: &Config, clock: &dyn Clock) -> Result<Option<Arc<ServerTls
     Ok(Some(ServerTls::new(settings, clock.now())?))
 }
 
-fn provider_clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<provider::Clients>, StartError> {
+fn provider_clients(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Arc<provider::Clients>, StartError> {
     let providers = config
         .providers
         .iter()
         .map(|settings| provider_settings(settings, config.mode))
         .collect::<Result<Vec<_>, _>>()?;
     let registrations = config.registrations.iter().map(registration_settings).collect();
-    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone())?))
+    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
 }
 
 pub(super) fn provider_settings(
@@ -199,20 +204,40 @@ pub(super) fn registration_settings(
     settings: &config::RegistrationSettings,
 ) -> provider::RegistrationSettings {
     let certificates = settings
-        .credential
-        .certificates()
+        .certificates
         .iter()
         .map(|(cert, key)| provider::CertificateFiles { cert: cert.clone(), key: key.clone() })
         .collect();
     let credential = match &settings.credential {
-        config::RegistrationCredential::TlsClientAuth { .. } => provider::Credential::TlsClientAuth,
-        config::RegistrationCredential::ClientSecretBasic { secret, .. } => {
+        config::RegistrationCredential::TlsClientAuth => provider::Credential::TlsClientAuth,
+        config::RegistrationCredential::SelfSignedTlsClientAuth => {
+            provider::Credential::SelfSignedTlsClientAuth
+        }
+        config::RegistrationCredential::ClientSecretBasic(secret) => {
             provider::Credential::ClientSecretBasic { secret: secret.clone() }
         }
+        config::RegistrationCredential::ClientSecretPost(secret) => {
+            provider::Credential::ClientSecretPost { secret: secret.clone() }
+        }
+        config::RegistrationCredential::PrivateKeyJwt { audience, typ } => {
+            let audience = match audience {
+                config::Audience::Issuer => provider::AssertionAudience::Issuer,
+                config::Audience::TokenEndpoint => provider::AssertionAudience::TokenEndpoint,
+                config::Audience::Text(text) => provider::AssertionAudience::Text(text.clone()),
+            };
+            provider::Credential::PrivateKeyJwt { audience, typ: typ.clone() }
+        }
     };
+    let signing = settings.signing.as_ref().map(|signing| provider::Signing {
+        alg: signing.alg,
+        key: signing.key.clone(),
+        published: signing.published.clone(),
+        requests: signing.requests,
+    });
     provider::RegistrationSettings {
         registration: settings.registration.clone(),
         credential,
+        signing,
         certificates,
         id_token_algs: settings.id_token_algs.iter().filter_map(|alg| alg.parse().ok()).collect(),
         extra_parameters: settings.extra_parameters.clone().into_iter().collect(),

@@ -17,6 +17,7 @@ use super::output::{data, environment, failed, language, printable, say};
 use crate::app::clock::SystemClock;
 use crate::app::doctor::examine;
 use crate::config::{self, Config, Problems};
+use crate::crypto::random::SystemRandom;
 use crate::domain::clock::Clock;
 use crate::domain::examination::{Examination, Finding, Outcome};
 use crate::domain::texts::Language;
@@ -96,7 +97,7 @@ pub(super) async fn run(file: Option<&Path>, arguments: Arguments) -> End {
         say(complaint);
         return End::Usage;
     }
-    let examinations = match examine(&config, only, &clock).await {
+    let examinations = match examine(&config, only, &clock, &SystemRandom).await {
         Ok(examinations) => examinations,
         Err(error) => return failed(&error),
     };

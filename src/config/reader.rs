@@ -262,6 +262,11 @@ impl<'a> Reader<'a> {
         self.text(key).map(|text| self.context.resolve(text))
     }
 
+    /// A list of files, resolved likewise.
+    pub fn files(&self, key: &str) -> Vec<PathBuf> {
+        self.texts(key).iter().map(|text| self.context.resolve(text)).collect()
+    }
+
     /// A list of `{ cert = "…", key = "…" }`, resolved likewise.
     pub fn pairs(&self, key: &str) -> Vec<(PathBuf, PathBuf)> {
         let Some(value) = self.value(key) else { return Vec::new() };

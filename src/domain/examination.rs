@@ -28,6 +28,8 @@ pub enum Check {
     Clock,
     /// The provider offers the delivery mode.
     Delivery,
+    /// The provider takes the way in which the client proves who it is.
+    Authentication,
     /// The signing keys can be read and used.
     Jwks,
     /// The provider signs ID tokens by an algorithm that is accepted.
@@ -51,6 +53,7 @@ impl Check {
             Self::Issuer => "issuer",
             Self::Clock => "clock",
             Self::Delivery => "delivery",
+            Self::Authentication => "authentication",
             Self::Jwks => "jwks",
             Self::SigningAlgs => "signing_algs",
             Self::Ciba => "ciba",
@@ -242,6 +245,15 @@ pub enum Fault {
         /// What the provider offers.
         offered: Vec<&'static str>,
     },
+    /// The metadata do not name a method or an algorithm that the registration is configured for.
+    NotOffered {
+        /// The list that does not name it.
+        member: &'static str,
+        /// What is configured.
+        wanted: &'static str,
+    },
+    /// The registration's signing key cannot be used.
+    SigningKeyUnusable,
     /// The key set is no JSON Web Key Set, or holds too many keys.
     KeysMalformed,
     /// The key set holds no usable key.
@@ -306,6 +318,8 @@ impl Fault {
             Self::NoDate => "no_date",
             Self::ClocksDiffer { .. } => "clocks_differ",
             Self::DeliveryNotOffered { .. } => "delivery_not_offered",
+            Self::NotOffered { .. } => "not_offered",
+            Self::SigningKeyUnusable => "signing_key_unusable",
             Self::KeysMalformed => "keys_malformed",
             Self::NoUsableKey => "no_usable_key",
             Self::NoKeyFor { .. } => "no_key_for_algs",

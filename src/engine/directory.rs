@@ -4,9 +4,11 @@
 //! off takes effect at the next call.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::application::Application;
+use crate::domain::application::{Application, ApplicationCredential};
+use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::{ApplicationName, ProviderName, RegistrationName};
 use crate::domain::registration::{Provider, Registration};
 
@@ -66,6 +68,28 @@ impl Directory {
             .collect();
         let applications = fresh.applications.values().map(|application| (**application).clone()).collect();
         Self::new(applications, registrations, providers)
+    }
+
+    /// This directory with other keys for the assertions of one application; as it is, where that application has
+    /// none or reads them from elsewhere by now.
+    #[must_use]
+    pub fn with_assertion_keys(&self, name: &ApplicationName, keys: &[AssertionKey], file: &Path) -> Self {
+        let renewed = |application: &Arc<Application>| match &application.credential {
+            ApplicationCredential::AssertionKeys { file: own, .. }
+                if application.name == *name && own.as_path() == file =>
+            {
+                let credential =
+                    ApplicationCredential::AssertionKeys { keys: keys.to_vec(), file: file.to_owned() };
+                Arc::new(Application { credential, ..(**application).clone() })
+            }
+            _ => Arc::clone(application),
+        };
+        let applications = self
+            .applications
+            .iter()
+            .map(|(name, application)| (name.clone(), renewed(application)))
+            .collect();
+        Self { applications, registrations: self.registrations.clone(), providers: self.providers.clone() }
     }
 
     /// An application by its name.

@@ -8,18 +8,21 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::crypto::signer::SigningFailed;
 use crate::domain::login::LoginReason;
 use crate::domain::profile::Profile;
+use crate::domain::random::Random;
 use crate::domain::registration::Registration;
 use crate::domain::secret::Secret;
 use crate::engine::ports::{Acknowledgement, BackchannelRequest, StartFailure};
 use crate::net::outbound::{OutboundError, OutboundResponse};
 
 use super::call::{Call, Channel};
-use super::client_auth::Form;
+use super::client_auth::{Form, Identity};
 use super::metadata::{Endpoint, Metadata};
 use super::oauth_error::OAuthError;
 use super::settings::Credential;
+use super::signing_keys::SigningKeys;
 use super::strict_json;
 
 /// The largest acknowledgement, in bytes.
@@ -31,8 +34,8 @@ const MAX_LIFE: Duration = Duration::from_hours(1);
 /// CIBA §7.3.
 const DEFAULT_INTERVAL: u64 = 5;
 
-/// Parameters of the protocol, which no static parameter may replace.
-pub const RESERVED: [&str; 18] = [
+/// Parameters of the protocol and claims of a signed request, which no static parameter may replace.
+pub const RESERVED: [&str; 25] = [
     "scope",
     "client_notification_token",
     "acr_values",
@@ -51,6 +54,13 @@ pub const RESERVED: [&str; 18] = [
     "grant_type",
     "auth_req_id",
     "channel",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
 ];
 
 /// What the request is built from, besides itself.
@@ -61,8 +71,28 @@ pub struct Sender<'a> {
     pub registration: &'a Registration,
     /// How it authenticates.
     pub credential: &'a Credential,
+    /// What it signs with, where it signs.
+    pub keys: Option<&'a SigningKeys>,
+    /// Whether its authentication requests are signed.
+    pub signs_requests: bool,
     /// Static parameters.
     pub extra_parameters: &'a [(String, String)],
+    /// Where the names of JWTs come from.
+    pub random: &'a dyn Random,
+}
+
+impl Sender<'_> {
+    /// Who it proves to be, now.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            client_id: &self.registration.client_id,
+            credential: self.credential,
+            keys: self.keys,
+            issuer: self.channel.upstream.issuer(),
+            random: self.random,
+            now: self.channel.upstream.clock().now(),
+        }
+    }
 }
 
 /// Sends the request, once, and judges the answer.
@@ -76,7 +106,11 @@ pub async fn start(
     let Some(url) = metadata.endpoint(Endpoint::Backchannel, channel.with_certificate) else {
         return Err(UNAVAILABLE);
     };
-    let (headers, body) = form(sender, profile, request).finish();
+    let Ok(form) = form(sender, metadata, &parameters(sender, request)) else {
+        tracing::error!(registration = %channel.registration, "nothing could be signed");
+        return Err(failure(LoginReason::Internal, false));
+    };
+    let (headers, body) = form.finish();
     let call = Call {
         endpoint: "backchannel",
         url: url.clone(),
@@ -96,23 +130,45 @@ pub async fn start(
     }
 }
 
-fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) -> Form {
-    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
-    form.add("scope", &request.scope.join(" "));
-    if !request.acr_values.is_empty() {
-        form.add("acr_values", &request.acr_values.join(" "));
+/// Every parameter stands in the form, or every one in the signed request and none outside (CIBA §7.1.1).
+pub fn form(
+    sender: &Sender<'_>,
+    metadata: &Metadata,
+    parameters: &[(&str, String)],
+) -> Result<Form, SigningFailed> {
+    let identity = sender.identity();
+    let mut form = identity.form(metadata)?;
+    if sender.signs_requests {
+        form.add("request", identity.signed_request(parameters)?.expose());
+    } else {
+        for (name, value) in parameters {
+            form.add(name, value);
+        }
     }
-    form.add("login_hint", request.login_hint.expose());
-    form.add("binding_message", &request.binding_message);
-    form.add_some("requested_expiry", request.requested_expiry.map(|seconds| seconds.to_string()).as_deref());
-    form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
+    Ok(form)
+}
+
+fn parameters<'a>(sender: &'a Sender<'_>, request: &BackchannelRequest) -> Vec<(&'a str, String)> {
+    let mut parameters = vec![("scope", request.scope.join(" "))];
+    if !request.acr_values.is_empty() {
+        parameters.push(("acr_values", request.acr_values.join(" ")));
+    }
+    parameters.push(("login_hint", request.login_hint.expose().to_owned()));
+    parameters.push(("binding_message", request.binding_message.clone()));
+    if let Some(seconds) = request.requested_expiry {
+        parameters.push(("requested_expiry", seconds.to_string()));
+    }
+    if let Some(code) = &request.user_code {
+        parameters.push(("user_code", code.expose().to_owned()));
+    }
+    let profile = sender.channel.upstream.profile();
     if let (Some(name), Some(channel)) = (profile.channel_parameter, &request.channel) {
-        form.add(name, channel);
+        parameters.push((name, channel.clone()));
     }
     for (name, value) in sender.extra_parameters {
-        form.add(name, value);
+        parameters.push((name, value.clone()));
     }
-    form
+    parameters
 }
 
 const fn failure(reason: LoginReason, may_have_been_accepted: bool) -> StartFailure {
@@ -121,6 +177,9 @@ const fn failure(reason: LoginReason, may_have_been_accepted: bool) -> StartFail
 
 /// Nothing reached the provider, or it said that it cannot.
 pub const UNAVAILABLE: StartFailure = failure(LoginReason::ProviderUnavailable, false);
+
+/// The provider's metadata says that it would not take the request.
+pub const NOT_OFFERED: StartFailure = failure(LoginReason::ProviderRejectedClient, false);
 
 fn refused(channel: &Channel<'_>, profile: &Profile, answer: &OutboundResponse) -> StartFailure {
     let error = OAuthError::read(&answer.body);

@@ -15,6 +15,7 @@ use crate::net::outbound::{
 
 use crate::telemetry::metrics;
 
+use super::metadata::NotOffered;
 use super::oauth_error::OAuthError;
 use super::upstream::Upstream;
 
@@ -104,6 +105,17 @@ impl Channel<'_> {
                 "the provider answered with an error"
             );
         }
+    }
+
+    /// Logs that the registration cannot be used as it is configured.
+    pub fn log_not_offered(&self, refusal: NotOffered) {
+        tracing::error!(
+            provider = %self.upstream.name(),
+            registration = %self.registration,
+            member = refusal.member,
+            wanted = refusal.wanted,
+            "the registration cannot be used: the provider's metadata does not name what it is configured for"
+        );
     }
 
     /// Logs an answer that breaks a rule of the protocol, by the rule's name.

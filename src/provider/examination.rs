@@ -19,13 +19,16 @@ use serde_json::Value;
 
 use crate::domain::clock::Clock;
 use crate::domain::examination::{Check, Examination, Fault, Finding, Outcome, Proof};
+use crate::domain::random::Random;
 use crate::net::outbound::OutboundResponse;
 
+use super::backchannel::Sender;
 use super::call::{Call, Channel};
 use super::certificates::Certificates;
 use super::keys::{self, Keys, KeysError};
-use super::metadata::{self, Metadata, MetadataError};
+use super::metadata::{self, Metadata, MetadataError, NotOffered};
 use super::settings::{IdTokenAlg, ProviderSettings, RegistrationSettings};
+use super::signing_keys::SigningKeys;
 use super::strict_json::{self, Object};
 use super::upstream::Upstream;
 use clock::Skew;
@@ -41,6 +44,7 @@ pub async fn examine(
     provider: ProviderSettings,
     registration: RegistrationSettings,
     clock: Arc<dyn Clock>,
+    random: &dyn Random,
 ) -> Examination {
     let upstream = Upstream::new(provider.clone(), Arc::clone(&clock));
     let mut found = Found::default();
@@ -54,7 +58,7 @@ pub async fn examine(
                     let name = &registration.registration.name;
                     let channel =
                         Channel { upstream: &upstream, registration: name, outbound, with_certificate };
-                    let visit = Visit { provider: &provider, registration: &registration, channel };
+                    let visit = Visit { provider: &provider, registration: &registration, channel, random };
                     visit.go(&mut found).await;
                 }
             }
@@ -83,6 +87,7 @@ fn expected(provider: &ProviderSettings, registration: &RegistrationSettings) ->
         (Check::Issuer, true),
         (Check::Clock, true),
         (Check::Delivery, true),
+        (Check::Authentication, true),
         (Check::Jwks, true),
         (Check::SigningAlgs, true),
         (Check::Ciba, true),
@@ -130,6 +135,7 @@ struct Visit<'a> {
     provider: &'a ProviderSettings,
     registration: &'a RegistrationSettings,
     channel: Channel<'a>,
+    random: &'a dyn Random,
 }
 
 impl Visit<'_> {
@@ -203,7 +209,7 @@ impl Visit<'_> {
             Err(error) => {
                 match error {
                     MetadataError::Malformed => found.failed(Check::Metadata, Fault::MetadataMalformed),
-                    MetadataError::Missing { member } => {
+                    MetadataError::Missing { member } | MetadataError::NoList { member } => {
                         found.failed(Check::Metadata, Fault::MetadataMember { member });
                     }
                     MetadataError::Insecure { member } => {
@@ -219,7 +225,46 @@ impl Visit<'_> {
         };
         found.well(Check::Metadata, Proof::Plain);
         self.jwks(&metadata, members, skew, found).await;
-        ciba::ask(self, &metadata, skew, found).await;
+        match self.keys() {
+            Err(fault) => found.failed(Check::Authentication, fault),
+            Ok(keys) => {
+                let sender = self.sender(keys.as_ref());
+                if self.authentication(&sender, &metadata, found) {
+                    ciba::ask(&sender, &metadata, skew, found).await;
+                }
+            }
+        }
+    }
+
+    /// What it signs with, where it signs.
+    fn keys(&self) -> Result<Option<SigningKeys>, Fault> {
+        let name = &self.registration.registration.name;
+        let load = |signing| SigningKeys::load(name.clone(), signing);
+        self.registration.signing.as_ref().map(load).transpose().map_err(|_| Fault::SigningKeyUnusable)
+    }
+
+    fn sender<'s>(&'s self, keys: Option<&'s SigningKeys>) -> Sender<'s> {
+        Sender {
+            channel: self.channel.clone(),
+            registration: &self.registration.registration,
+            credential: &self.registration.credential,
+            keys,
+            signs_requests: self.registration.signing.as_ref().is_some_and(|signing| signing.requests),
+            extra_parameters: &self.registration.extra_parameters,
+            random: self.random,
+        }
+    }
+
+    /// Whether a login would send anything: what the metadata do not name is sent in no other way.
+    fn authentication(&self, sender: &Sender<'_>, metadata: &Metadata, found: &mut Found) -> bool {
+        let method = self.registration.credential.as_str();
+        let refusal = metadata.not_offered(method, sender.keys.map(SigningKeys::alg), sender.signs_requests);
+        if let Some(NotOffered { member, wanted }) = refusal {
+            found.failed(Check::Authentication, Fault::NotOffered { member, wanted });
+            return false;
+        }
+        found.well(Check::Authentication, Proof::Text(method.to_owned()));
+        true
     }
 
     fn issuer(&self, members: &Object, found: &mut Found) {

@@ -9,6 +9,8 @@ use serde_json::Value;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::crypto::signing_key::SigningAlg;
+
 use super::strict_json::{self, Object};
 
 /// The largest document that is read, in bytes.
@@ -21,6 +23,19 @@ pub struct Metadata {
     pub jwks_uri: Url,
     plain: Endpoints,
     mtls: Endpoints,
+    /// What it takes of its clients; a list that is absent says nothing.
+    auth_methods: Option<Vec<String>>,
+    auth_algs: Option<Vec<String>>,
+    request_algs: Option<Vec<String>>,
+}
+
+/// Something that a registration is configured for and that the document does not name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotOffered {
+    /// The list that does not name it.
+    pub member: &'static str,
+    /// What is wanted.
+    pub wanted: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,6 +77,12 @@ pub enum MetadataError {
         /// Which one.
         member: &'static str,
     },
+    /// A member that is read as a list of texts is none.
+    #[error("{member} is no list of texts")]
+    NoList {
+        /// Which one.
+        member: &'static str,
+    },
     /// The provider does not offer poll mode.
     #[error("backchannel_token_delivery_modes_supported does not name poll")]
     NoPollMode,
@@ -91,7 +112,36 @@ impl Metadata {
                 token: alias(TOKEN)?,
                 userinfo: alias(USERINFO)?,
             },
+            auth_methods: list(&members, AUTH_METHODS)?,
+            auth_algs: list(&members, AUTH_ALGS)?,
+            request_algs: list(&members, REQUEST_ALGS)?,
         })
+    }
+
+    /// The first thing that a registration needs and that the provider says not to take: its method, the algorithm of
+    /// its assertions, that of its signed requests. Whoever publishes no list of methods or of algorithms for
+    /// assertions has not said no (both are optional, RFC 8414 §2); whoever publishes none for signed requests has
+    /// (CIBA §4).
+    pub fn not_offered(
+        &self,
+        method: &'static str,
+        alg: Option<SigningAlg>,
+        signs_requests: bool,
+    ) -> Option<NotOffered> {
+        let lacks = |list: &Option<Vec<String>>, wanted: &str| {
+            list.as_ref().is_some_and(|list| !list.iter().any(|it| it == wanted))
+        };
+        if lacks(&self.auth_methods, method) {
+            return Some(NotOffered { member: AUTH_METHODS, wanted: method });
+        }
+        let wanted = alg?.as_str();
+        if method == "private_key_jwt" && lacks(&self.auth_algs, wanted) {
+            return Some(NotOffered { member: AUTH_ALGS, wanted });
+        }
+        if signs_requests && (self.request_algs.is_none() || lacks(&self.request_algs, wanted)) {
+            return Some(NotOffered { member: REQUEST_ALGS, wanted });
+        }
+        None
     }
 
     /// Where an endpoint is: its alias where a client certificate is in use and there is one (RFC 8705 §5).
@@ -129,6 +179,19 @@ impl Endpoints {
 const BACKCHANNEL: &str = "backchannel_authentication_endpoint";
 const TOKEN: &str = "token_endpoint";
 const USERINFO: &str = "userinfo_endpoint";
+
+const AUTH_METHODS: &str = "token_endpoint_auth_methods_supported";
+const AUTH_ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
+const REQUEST_ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
+
+/// A list of texts.
+fn list(members: &Object, member: &'static str) -> Result<Option<Vec<String>>, MetadataError> {
+    let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
+    let texts = value.as_array().and_then(|items| {
+        items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    texts.map(Some).ok_or(MetadataError::NoList { member })
+}
 
 fn optional(members: &Object, member: &'static str, allow_http: bool) -> Result<Option<Url>, MetadataError> {
     let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
@@ -247,6 +310,29 @@ mod tests {
         assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_ok());
         loopback["token_endpoint"] = json!("http://op.example/token");
         assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_err());
+    }
+
+    #[test]
+    fn rp_026_what_the_document_does_not_name_is_not_offered() {
+        let es256 = Some(SigningAlg::Es256);
+        let not_offered = |document: &Value, method, alg, signs| {
+            read(document).expect("valid").not_offered(method, alg, signs).map(|refusal| refusal.member)
+        };
+        let mut document = document();
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, false), None, "no list says nothing");
+        assert_eq!(not_offered(&document, "client_secret_post", None, false), None);
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, true), Some(REQUEST_ALGS));
+        document[REQUEST_ALGS] = json!(["PS256", "none"]);
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), Some(REQUEST_ALGS));
+        document[REQUEST_ALGS] = json!(["PS256", "ES256"]);
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None);
+        document[AUTH_METHODS] = json!(["client_secret_basic", "private_key_jwt"]);
+        assert_eq!(not_offered(&document, "tls_client_auth", None, false), Some(AUTH_METHODS));
+        document[AUTH_ALGS] = json!(["RS256"]);
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, false), Some(AUTH_ALGS));
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None, "no assertion is made");
+        document[AUTH_ALGS] = json!("RS256");
+        assert_eq!(read(&document), Err(MetadataError::NoList { member: AUTH_ALGS }));
     }
 
     #[test]

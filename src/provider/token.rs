@@ -7,6 +7,7 @@ mod answer;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::crypto::signer::SigningFailed;
 use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::time::Timestamp;
@@ -41,7 +42,11 @@ pub async fn poll(
     let Some(url) = metadata.endpoint(Endpoint::Token, channel.with_certificate) else {
         return UNREACHABLE;
     };
-    let (headers, body) = form(sender, request).finish();
+    let Ok(form) = form(sender, metadata, request) else {
+        tracing::error!(registration = %channel.registration, "nothing could be signed");
+        return UNREACHABLE;
+    };
+    let (headers, body) = form.finish();
     let call = Call {
         endpoint: "token",
         url: url.clone(),
@@ -86,11 +91,11 @@ pub async fn poll(
     }
 }
 
-fn form(sender: &Sender<'_>, request: &PollRequest) -> Form {
-    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
+fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Result<Form, SigningFailed> {
+    let mut form = sender.identity().form(metadata)?;
     form.add("grant_type", GRANT_TYPE);
     form.add("auth_req_id", request.auth_req_id.expose());
-    form
+    Ok(form)
 }
 
 /// Nothing came back: poll on until the deadline.

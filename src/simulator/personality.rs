@@ -99,6 +99,8 @@ pub(super) struct Refusals {
     pub two_client_credentials: Refusal,
     pub unknown_client: Refusal,
     pub wrong_credentials: Refusal,
+    /// Its description is followed by the rule that is broken.
+    pub signed_request: Refusal,
     pub missing_hint: Refusal,
     pub unknown_person: Refusal,
     pub missing_scope: Refusal,
@@ -181,6 +183,7 @@ static PSC: Traits = Traits {
             error: "unauthorized_client",
             description: "Invalid client or Invalid client credentials",
         },
+        signed_request: bad("invalid_request", "Invalid signed authentication request: "),
         missing_hint: bad("invalid_request", "missing parameter : login_hint"),
         unknown_person: bad("invalid_request", "invalid user"),
         missing_scope: bad("invalid_request", "missing parameter : scope"),

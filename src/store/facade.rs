@@ -11,7 +11,7 @@ use super::grants::Completion;
 use super::logins::CancelHidden;
 use super::nodes::Adoption;
 use super::sessions::Choice;
-use super::{grants, logins, nodes, pick_up, sessions, start, upkeep};
+use super::{assertions, grants, logins, nodes, pick_up, sessions, start, upkeep};
 use crate::crypto::ring::{KeyRing, KeyedHash};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -23,8 +23,8 @@ use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
     Acknowledge, Actor, Adopted, Approve, Counts, DeadFor, EndLogin, EndSession, GrantSecrets, NewLogin,
-    Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition, StartOutcome,
-    Store, StoreError, Transition, UseOutcome,
+    Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition, SpendAssertion,
+    StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
 
 /// How a piece of work gets its connection. Both are cancel-safe: what has begun is finished, whoever waits for it.
@@ -318,6 +318,10 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read("counts", (), |db, _, ()| Box::pin(upkeep::counts(db))).await
+    }
+
+    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError> {
+        self.write("spend_assertion", spend, |db, _, input| Box::pin(assertions::spend(db, input))).await
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {

@@ -91,7 +91,10 @@ function configuration(keys) {
             'tls_client_auth',
             'self_signed_tls_client_auth',
         ],
-        enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'] },
+        enabledJWA: {
+            idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'],
+            requestObjectSigningAlgValues: ['ES256'],
+        },
         ttl: { BackchannelAuthenticationRequest: 120, AccessToken: 120, IdToken: 120, Grant: 3600, RefreshToken: 1800 },
         findAccount: (_ctx, account) => ({
             accountId: account,
@@ -105,6 +108,7 @@ function configuration(keys) {
         }),
         features: {
             devInteractions: { enabled: false },
+            requestObjects: { enabled: true },
             ciba: {
                 enabled: true,
                 deliveryModes: settings.modes,
@@ -167,6 +171,8 @@ function useNewKeys() {
         if (ctx.body?.auth_req_id) ctx.body.interval = 1;
     });
     provider.on('server_error', (_ctx, error) => console.error(error));
+    // What a client is not told.
+    provider.on('backchannel_authentication.error', (_ctx, error) => console.error(error.error_detail ?? error.message));
     answer = provider.callback();
 }
 useNewKeys();

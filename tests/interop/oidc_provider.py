@@ -55,17 +55,29 @@ class Stage:
         bound = {"tls_client_certificate_bound_access_tokens": True}
         dn = "CN=relais-tls,O=Practice"
         pair = pki.issue("relais-tls", "/O=Practice/CN=relais-tls")
+        by_itself = pki.self_signed("relais-self", "/CN=relais-self")
+        key = world.signing_key("signing-key.pem")
+        keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
         clients = [
             client("relais:basic", "client_secret_basic", client_secret=SECRET),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
             client("relais-ps256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="PS256"),
             client("relais-wrong", "client_secret_basic", client_secret="another secret, longer than it has to be"),
+            client("relais-post", "client_secret_post", client_secret=SECRET),
             client("relais-tls", "tls_client_auth", tls_client_auth_subject_dn=dn, **bound),
+            client(
+                "relais-self", "self_signed_tls_client_auth", **bound,
+                jwks={"keys": [pki.jwk("relais-self.key", "relais-self.pem")]},
+            ),
+            client("relais-jwt", "private_key_jwt", **keys),
+            client("relais-signed", "private_key_jwt", **keys, backchannel_authentication_request_signing_alg="ES256"),
         ]
         self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients)
         self.strict = world.oidc_provider(modes=["poll"], clients=clients, strict=True)
         basic = {"auth": "client_secret_basic", "client_secret_file": secret}
+        signing = {"signing_key": key, "signing_alg": "ES256"}
+        other_key = world.signing_key("other-key.pem")
         self.relais = world.relais(
             {"op": {"issuer": self.op.issuer}, "strict": {"issuer": self.strict.issuer}},
             {
@@ -73,6 +85,11 @@ class Stage:
                 "es256": registration("relais-es256", **basic, id_token_algs=["ES256"]),
                 "ps256": registration("relais-ps256", **basic, id_token_algs=["PS256"]),
                 "wrong": registration("relais-wrong", **basic),
+                "post": registration("relais-post", "client_secret_post", client_secret_file=secret),
+                "self": registration("relais-self", "self_signed_tls_client_auth", certificates=[by_itself]),
+                "jwt": registration("relais-jwt", "private_key_jwt", **signing),
+                "signed": registration("relais-signed", "private_key_jwt", **signing, signed_requests=True),
+                "forged": registration("relais-jwt", "private_key_jwt", **{**signing, "signing_key": other_key}),
                 "tls": registration("relais-tls", "tls_client_auth", certificates=[pair]),
                 "stranger": registration("relais-tls", "tls_client_auth", certificates=[stranger]),
                 "no-certificate": registration("relais:basic", **basic, provider="strict"),
@@ -112,6 +129,26 @@ def poll_tls(stage):
     sign_in(stage, "tls", "tls")
 
 
+@scenario("poll, client_secret_post")
+def poll_post(stage):
+    sign_in(stage, "post", "post")
+
+
+@scenario("poll, self_signed_tls_client_auth, tokens bound to the certificate")
+def poll_self(stage):
+    sign_in(stage, "self", "self")
+
+
+@scenario("poll, private_key_jwt")
+def poll_jwt(stage):
+    sign_in(stage, "jwt", "jwt")
+
+
+@scenario("poll, private_key_jwt, a signed request")
+def poll_signed(stage):
+    sign_in(stage, "signed", "signed")
+
+
 @scenario("ID token signed by ES256")
 def es256(stage):
     sign_in(stage, "es256", "es256")
@@ -135,6 +172,18 @@ def rotation(stage):
     status, session = relais.pick_up(login)
     expect(status == 201, f"a login that waits gets over it: {status} {session}")
     sign_in(stage, "after-rotation", "basic")
+
+
+@scenario("doctor: all is well by every method, and nobody is rung")
+def doctor(stage):
+    before = stage.op.rings()
+    for name in ("basic", "post", "tls", "self", "jwt", "signed"):
+        code, out, err = stage.relais.doctor("--registration", name)
+        expect(code == 0, f"{name}: exit code 0 expected, not {code}: {out}{err}")
+    for name in ("wrong", "stranger", "forged"):
+        code, out, _ = stage.relais.doctor("--registration", name)
+        expect(code == 1 and "refuses the client's credentials" in out, f"{name}: {code} {out}")
+    expect(stage.op.rings() == before, "nobody was rung")
 
 
 @scenario("the person says no")
@@ -179,6 +228,13 @@ def wrong_secret(stage):
     login = stage.relais.refused("by-wrong-secret", registration="wrong")
     stage.relais.ends(login, "failed", "provider_rejected_client")
     expect(stage.op.rings("by-wrong-secret") == 0, "no phone rang")
+
+
+@scenario("an assertion signed by another key")
+def forged(stage):
+    login = stage.relais.refused("by-another-key", registration="forged")
+    stage.relais.ends(login, "failed", "provider_rejected_client")
+    expect(stage.op.rings("by-another-key") == 0, "no phone rang")
 
 
 @scenario("a certificate of somebody else")

@@ -5,6 +5,7 @@ Everything lives in one temporary folder, on ports that the system gives, and en
 
 import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -164,6 +165,28 @@ class Pki:
         )
         return {"cert": self.path(f"{name}.pem"), "key": self.path(f"{name}.key")}
 
+    def self_signed(self, name, subject):
+        """A certificate that vouches for itself."""
+        self._new_key(name)
+        self._openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", subject, "-days", "90", "-out", f"{name}.pem")
+        return {"cert": self.path(f"{name}.pem"), "key": self.path(f"{name}.key")}
+
+    def jwk(self, key, certificate=None):
+        """The public half of a P-256 key as a JWK, with its certificate where it has one (RFC 8705 §2.2).
+
+        Its name is its thumbprint (RFC 7638), as Relais names it too.
+        """
+        self._openssl("pkey", "-in", key, "-pubout", "-outform", "DER", "-out", "public.der")
+        point = (self.folder / "public.der").read_bytes()[-64:]
+        text = lambda number: base64.urlsafe_b64encode(number).rstrip(b"=").decode()
+        jwk = {"crv": "P-256", "kty": "EC", "x": text(point[:32]), "y": text(point[32:])}
+        thumbprint = hashlib.sha256(json.dumps(jwk, separators=(",", ":")).encode()).digest()
+        jwk.update(use="sig", kid=text(thumbprint))
+        if certificate is not None:
+            der = ssl.PEM_cert_to_DER_cert(self.text(certificate))
+            jwk["x5c"] = [base64.b64encode(der).decode()]
+        return jwk
+
 
 class World:
     """One temporary folder, and what has been started in it."""
@@ -191,6 +214,13 @@ class World:
         file.write_text(text)
         os.chmod(file, 0o600)
         return str(file)
+
+    def signing_key(self, name):
+        """A key for ES256, as the verb makes it."""
+        file = str(self.folder / name)
+        code, _, words = self.run("keys", "generate", "--signing", "ES256", "--out", file)
+        expect(code == 0, words)
+        return file
 
     def run(self, *arguments, language="en_GB.UTF-8"):
         """A verb of Relais: exit code, stdout, stderr."""

@@ -2,6 +2,7 @@
 
 mod backchannel;
 mod certificates;
+mod client_auth;
 mod discovery;
 mod examination;
 mod id_token;

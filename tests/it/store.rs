@@ -5,6 +5,7 @@
 pub mod harness;
 
 mod arrows;
+mod assertions;
 mod audit;
 mod cancel_safety;
 mod commit_outcome;

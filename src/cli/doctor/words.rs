@@ -59,6 +59,7 @@ pub(super) fn check(check: Check, language: Language) -> &'static str {
         Check::Issuer => pick(language, "émetteur (issuer)", "issuer"),
         Check::Clock => pick(language, "horloge", "clock"),
         Check::Delivery => pick(language, "mode de remise", "delivery mode"),
+        Check::Authentication => pick(language, "authentification", "authentication method"),
         Check::Jwks => pick(language, "clés de signature (JWKS)", "signing keys (JWKS)"),
         Check::SigningAlgs => pick(language, "algorithmes de signature", "signing algorithms"),
         Check::Ciba => pick(language, "CIBA autorisé", "CIBA enabled"),
@@ -167,6 +168,12 @@ fn english(fault: &Fault) -> String {
                 offers(offered, "offers none that is known", "offers ")
             )
         }
+        Fault::NotOffered { member, wanted } => {
+            format!(
+                "The provider's {member} does not name {wanted}, which the registration is configured for."
+            )
+        }
+        Fault::SigningKeyUnusable => "The signing key of the registration cannot be used.".to_owned(),
         Fault::KeysMalformed => "The provider's keys are no well-formed JSON Web Key Set.".to_owned(),
         Fault::NoUsableKey => "The provider publishes no usable signing key.".to_owned(),
         Fault::NoKeyFor { algs } => {
@@ -266,6 +273,10 @@ fn french(fault: &Fault) -> String {
                 offers(offered, "ne propose aucun mode connu", "propose ")
             )
         }
+        Fault::NotOffered { member, wanted } => {
+            format!("Le {member} du fournisseur ne nomme pas {wanted}, que l’enregistrement utilise.")
+        }
+        Fault::SigningKeyUnusable => "La clé de signature de l’enregistrement est inutilisable.".to_owned(),
         Fault::KeysMalformed => {
             "Les clés du fournisseur ne forment pas un JSON Web Key Set bien formé.".to_owned()
         }
@@ -401,6 +412,14 @@ fn fix(fault: &Fault, language: Language) -> &'static str {
         Fault::DeliveryNotOffered { .. } => (
             "Écrivez dans `delivery` un mode que le fournisseur propose, ou demandez-lui d’ajouter celui-ci.",
             "Write in `delivery` a mode that the provider offers, or ask it to add this one.",
+        ),
+        Fault::NotOffered { .. } => (
+            "Utilisez dans `auth`, `signing_alg` et `signed_requests` ce que le fournisseur annonce, ou demandez-lui d’annoncer cela.",
+            "Use in `auth`, `signing_alg` and `signed_requests` what the provider names, or ask it to name this.",
+        ),
+        Fault::SigningKeyUnusable => (
+            "Lancez `relais check`, qui dit pourquoi `signing_key` ou `published_keys` ne conviennent pas.",
+            "Run `relais check`, which says why `signing_key` or `published_keys` do not do.",
         ),
         Fault::KeysMalformed | Fault::NoUsableKey => (
             "Demandez au fournisseur de corriger ses clés : sans elles aucun jeton ne peut être vérifié.",

@@ -108,7 +108,6 @@ fn what_later_versions_offer_is_said_not_to_be_supported() {
         ("listeners.providers.bind", "\"127.0.0.1:8444\""),
         ("targets.dmp.url", "\"https://dmp.example/\""),
         ("applications.by-secret.acts_for", "[]"),
-        ("registrations.lps.signing_alg", "\"RS256\""),
     ] {
         let mut house = House::new();
         house.set(path, Some(value));

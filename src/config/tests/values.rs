@@ -74,8 +74,8 @@ fn the_values_arrive() {
     assert_eq!(lps.registration.scope, ["openid", "scope_all"]);
     assert_eq!(lps.registration.acr_values, ["eidas1", "eidas2"]);
     assert_eq!(lps.registration.request_lifetime.as_secs(), 120);
-    let RegistrationCredential::TlsClientAuth { certificates } = &lps.credential else { panic!("TLS") };
-    assert_eq!(*certificates, [(house.path("certs/client.pem"), house.path("certs/client.key"))]);
+    assert!(matches!(lps.credential, RegistrationCredential::TlsClientAuth) && lps.signing.is_none());
+    assert_eq!(lps.certificates, [(house.path("certs/client.pem"), house.path("certs/client.key"))]);
     let find = |name: &str| config.applications.iter().find(|a| a.name.as_str() == name).expect("it");
     let session = find("by-secret").session;
     assert_eq!((session.idle.as_secs(), session.absolute.as_secs(), session.per_person), (900, 7200, 2));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::SpendAssertion;
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -535,6 +536,11 @@ pub trait Store: Send + Sync + 'static {
     /// Ends this node's lease, so that others adopt at once.
     async fn leave(&self, node: NodeId) -> Result<(), StoreError>;
 
+    // --- callers ------------------------------------------------------------------------------------------
+
+    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over.
+    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError>;
+
     // --- upkeep -------------------------------------------------------------------------------------------
 
     /// Whether a write can be committed now.
@@ -544,7 +550,7 @@ pub trait Store: Send + Sync + 'static {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Wipes what is no longer readable and deletes what nobody needs: hints of logins that ended more than
-    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays and slots past their time, logins and sessions
+    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions and slots past their time, logins and sessions
     /// that ended more than 7 days ago. Bounded per call.
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError>;
 }

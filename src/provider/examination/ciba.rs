@@ -8,13 +8,13 @@ use http::StatusCode;
 use crate::domain::examination::{Check, Fault, Outcome, Proof};
 use crate::net::outbound::OutboundResponse;
 
+use super::super::backchannel::{Sender, form};
 use super::super::call::Call;
-use super::super::client_auth::Form;
 use super::super::metadata::{Endpoint, Metadata};
 use super::super::oauth_error::OAuthError;
 use super::super::token::GRANT_TYPE;
 use super::clock::Skew;
-use super::{Found, Visit, transport};
+use super::{Found, transport};
 
 /// An error, not an acknowledgement.
 const MAX_SIZE: usize = 64 * 1024;
@@ -22,10 +22,13 @@ const MAX_SIZE: usize = 64 * 1024;
 const BINDING_MESSAGE: &str = "00";
 
 /// Asks, and notes the answer.
-pub(super) async fn ask(visit: &Visit<'_>, metadata: &Metadata, skew: &mut Skew, found: &mut Found) {
-    let channel = &visit.channel;
+pub(super) async fn ask(sender: &Sender<'_>, metadata: &Metadata, skew: &mut Skew, found: &mut Found) {
+    let channel = &sender.channel;
     let Some(url) = metadata.endpoint(Endpoint::Backchannel, channel.with_certificate) else { return };
-    let (headers, form) = request(visit).finish();
+    let Ok(form) = form(sender, metadata, &parameters(sender)) else {
+        return found.failed(Check::Ciba, Fault::SigningKeyUnusable);
+    };
+    let (headers, form) = form.finish();
     let call = Call {
         endpoint: "backchannel",
         url: url.clone(),
@@ -41,16 +44,13 @@ pub(super) async fn ask(visit: &Visit<'_>, metadata: &Metadata, skew: &mut Skew,
     found.note(Check::Ciba, outcome);
 }
 
-/// The request of a login, without `login_hint`.
-fn request(visit: &Visit<'_>) -> Form {
-    let settings = visit.registration;
-    let mut form = Form::authenticated(&settings.registration.client_id, &settings.credential);
-    form.add("scope", &settings.registration.scope.join(" "));
-    form.add("binding_message", BINDING_MESSAGE);
-    for (name, value) in &settings.extra_parameters {
-        form.add(name, value);
-    }
-    form
+/// Those of a login's request, without `login_hint`.
+fn parameters<'a>(sender: &'a Sender<'_>) -> Vec<(&'a str, String)> {
+    let mut parameters =
+        vec![("scope", sender.registration.scope.join(" ")), ("binding_message", BINDING_MESSAGE.to_owned())];
+    let extra = sender.extra_parameters.iter();
+    parameters.extend(extra.map(|(name, value)| (name.as_str(), value.clone())));
+    parameters
 }
 
 fn judge(answer: &OutboundResponse, host: String) -> Outcome {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
+use super::super::client_jwt::request_parameters;
 use super::super::exchange::{Call, Reply};
 use super::super::people;
 use super::super::personality::Refusal;
@@ -43,7 +44,7 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
     if let Err(refusal) = authenticate(simulator, call, &form) {
         return Reply::refusal(refusal).unstored();
     }
-    match asked(simulator, &form) {
+    match signed(simulator, form).and_then(|form| asked(simulator, &form)) {
         Ok(asked) => ring(simulator, asked).unstored(),
         Err(refused) => Reply::refusal_about(refused.refusal, &refused.about).unstored(),
     }
@@ -58,6 +59,30 @@ struct Refused {
 impl From<&'static Refusal> for Refused {
     fn from(refusal: &'static Refusal) -> Self {
         Self { refusal, about: String::new() }
+    }
+}
+
+/// What may stand beside a signed request (CIBA §7.1.1).
+const OUTSIDE: [&str; 5] =
+    ["request", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+/// The form of a client that signs its requests: what the JWT says, and nothing else.
+fn signed(simulator: &Simulator, form: Form) -> Result<Form, Refused> {
+    let refused = |rule: &str| Refused {
+        refusal: &simulator.inner.traits.refusals.signed_request,
+        about: rule.to_owned(),
+    };
+    let client = simulator.state().client.clone();
+    match (client.request_alg, form.get("request")) {
+        (None, None) => Ok(form),
+        (Some(_), None) => Err(refused("request is missing")),
+        (None, Some(_)) => Err(refused("the client does not sign")),
+        (Some(alg), Some(request)) => {
+            if form.names().any(|name| !OUTSIDE.contains(&name)) {
+                return Err(refused("a parameter stands outside"));
+            }
+            request_parameters(simulator, &client.keys, &alg, request).map(Form::of).map_err(refused)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The metadata document (OIDC Discovery §3, CIBA §4) and the key set.
 //!
 //! The lists are PSC's, with their oddities: `acr_values_supported` names nothing useful, `ping` is advertised but
-//! not offered, `private_key_jwt` is listed but refused. Only endpoints that answer are named, and the
+//! not offered, methods are listed that no client uses unless it is registered for one. Only endpoints that answer are named, and the
 //! authorization endpoint, which lives on another host in the field and which parsers insist on.
 
 use serde_json::{Value, json};

@@ -98,7 +98,8 @@ fn the_twin_says_nothing_that_3_0_does_not_know() {
         paths.values().map(|item| item.as_object().expect("an item").len()).sum::<usize>()
     };
     assert_eq!(operations(&twin), operations(&openapi_document()), "the same calls");
-    assert_eq!(twin["paths"]["/v1/logins"]["post"]["security"], json!([{ "application": [] }]));
+    let security = json!([{ "application": [] }, { "application_assertion": [] }]);
+    assert_eq!(twin["paths"]["/v1/logins"]["post"]["security"], security);
 }
 
 /// The inline or referred schema that is not null.

@@ -163,7 +163,12 @@ impl World {
         });
         engine.run().await.expect("run");
         let public_url = "https://relais.test:8443".parse().expect("URL");
-        let clients = clients::router(ClientsState { engine: engine.clone(), public_url, max_requests: 64 });
+        let clients = clients::router(ClientsState {
+            engine: engine.clone(),
+            public_url,
+            audience: "https://relais.test:8443".into(),
+            max_requests: 64,
+        });
         let certificate_end = Arc::new(Mutex::new(None));
         let ends = certificate_end.clone();
         let ops = ops::router(OpsState {
@@ -176,7 +181,7 @@ impl World {
 
     /// Switches the only registration off.
     pub fn disable_registration(&self) {
-        self.engine.reload(directory(false));
+        self.engine.reconfigure(|_| directory(false));
     }
 
     /// Sends a request as it is.

@@ -47,7 +47,7 @@ async fn beside_a_server_all_is_well_and_nobody_is_rung() {
     assert_eq!(exit(&output), Some(0), "{}", text(&output.stdout));
     let said = text(&output.stdout);
     assert_eq!(said.lines().next(), Some("lps (psc-sim)"));
-    assert_eq!(said.lines().count(), 14, "{said}");
+    assert_eq!(said.lines().count(), 15, "{said}");
     assert!(said.lines().skip(1).all(|line| line.starts_with("  ok  ")), "{said}");
     assert!(line(&output, "CIBA enabled").ends_with("no phone rang"), "{said}");
     nobody_was_rung(&site).await;
@@ -66,7 +66,7 @@ async fn beside_a_server_all_is_well_and_nobody_is_rung() {
         (&json!("lps"), &json!("psc-sim"))
     );
     let checks = registration["checks"].as_array().expect("a list");
-    assert_eq!(checks.len(), 13);
+    assert_eq!(checks.len(), 14);
     assert!(checks.iter().all(|check| check["status"] == "ok"), "{said}");
 }
 

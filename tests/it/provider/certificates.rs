@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock as _;
 use relais::engine::ports::Providers;
 use relais::provider::{Clients, SettingsError};
@@ -112,7 +113,8 @@ async fn r_g_05_an_expired_certificate_refuses_the_start() {
     registration.certificates = vec![pki.write("client", &pki.client(0))];
     setup.clock.advance(Duration::from_secs(60));
     let clock = Arc::new(setup.clock.clone());
-    let made = Clients::new(vec![provider_settings(&setup.op)], vec![registration], clock);
+    let made =
+        Clients::new(vec![provider_settings(&setup.op)], vec![registration], clock, Arc::new(SystemRandom));
     assert!(matches!(made, Err(SettingsError::Client { .. })));
 }
 
@@ -134,6 +136,11 @@ async fn a_certificate_that_is_not_for_clients_is_not_used() {
 
     let (mut provider, mut registration) = (provider_settings(&setup.op), registration_settings());
     by_certificate(&pki, &[pki.write("other", &for_servers)])(&mut provider, &mut registration);
-    let made = Clients::new(vec![provider], vec![registration], Arc::new(setup.clock.clone()));
+    let made = Clients::new(
+        vec![provider],
+        vec![registration],
+        Arc::new(setup.clock.clone()),
+        Arc::new(SystemRandom),
+    );
     assert!(matches!(made, Err(SettingsError::Client { .. })));
 }

@@ -115,6 +115,7 @@ async fn rp_008_what_was_good_stays_while_the_provider_is_down_and_is_fetched_ag
     let setup = Setup::new().await;
     let _running = setup.run();
     eventually("the provider is well", || setup.status() == ProviderStatus::Ok).await;
+    eventually("its keys are fetched too", || setup.op.count("jwks") == 1).await;
     for endpoint in ["metadata", "jwks"] {
         setup.op.stand(endpoint, Reply::raw(503, "text/html", "down"));
     }

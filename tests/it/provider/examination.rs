@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock as _;
 use relais::domain::examination::{Check, Fault, Finding, Outcome, Proof};
 use relais::domain::time::Timestamp;
@@ -49,7 +50,7 @@ async fn examined_with(
     relais::net::install_provider();
     let (mut provider, mut registration) = (provider_settings(op), registration_settings());
     change(&mut provider, &mut registration);
-    let examined = examine(provider, registration, Arc::new(ManualClock::at_present())).await;
+    let examined = examine(provider, registration, Arc::new(ManualClock::at_present()), &SystemRandom).await;
     assert_eq!((examined.registration.as_str(), examined.provider.as_str()), ("lps", "op"));
     for request in op.seen("backchannel") {
         names_nobody(&request);
@@ -102,8 +103,15 @@ fn host(op: &Op) -> String {
 }
 
 /// What stands on an answer to the metadata call.
-const AFTER_METADATA: [Check; 6] =
-    [Check::Issuer, Check::Clock, Check::Delivery, Check::Jwks, Check::SigningAlgs, Check::Ciba];
+const AFTER_METADATA: [Check; 7] = [
+    Check::Issuer,
+    Check::Clock,
+    Check::Delivery,
+    Check::Authentication,
+    Check::Jwks,
+    Check::SigningAlgs,
+    Check::Ciba,
+];
 
 #[tokio::test]
 async fn all_is_well_over_mutual_tls_and_one_request_names_nobody() {
@@ -121,6 +129,7 @@ async fn all_is_well_over_mutual_tls_and_one_request_names_nobody() {
         Check::Issuer,
         Check::Clock,
         Check::Delivery,
+        Check::Authentication,
         Check::Jwks,
         Check::SigningAlgs,
         Check::Ciba,
@@ -150,11 +159,11 @@ async fn a_certificate_that_is_out_of_date_not_yet_in_date_or_almost_out_of_it()
     };
 
     let ((check, outcome), cut_off, _) = examined_with_dates("old", now - day * 9, now - day).await;
-    assert_eq!((check, cut_off), (Check::Certificate, 12));
+    assert_eq!((check, cut_off), (Check::Certificate, 13));
     assert!(matches!(outcome, Outcome::Failed(Fault::CertificateExpired { .. })), "{outcome:?}");
 
     let ((check, outcome), cut_off, _) = examined_with_dates("young", now + day, now + day * 9).await;
-    assert_eq!((check, cut_off), (Check::Certificate, 12));
+    assert_eq!((check, cut_off), (Check::Certificate, 13));
     assert!(matches!(outcome, Outcome::Failed(Fault::CertificateNotYetValid { .. })), "{outcome:?}");
     assert_eq!(op.count("metadata"), 0);
 
@@ -343,7 +352,7 @@ async fn rp_002_another_issuer() {
     let findings = examined(&op).await;
     let fault = Fault::IssuerDiffers { found: Some(format!("{}/", op.base)), configured: op.base.clone() };
     failed(&findings, Check::Issuer, fault);
-    assert_eq!(not_reached(&findings), [Check::Jwks, Check::SigningAlgs, Check::Ciba]);
+    assert_eq!(not_reached(&findings), [Check::Authentication, Check::Jwks, Check::SigningAlgs, Check::Ciba]);
     assert_eq!(op.count("backchannel"), 0, "a stranger gets no credentials");
 }
 
@@ -432,6 +441,19 @@ async fn algorithms_that_do_not_fit() {
     document["id_token_signing_alg_values_supported"] = json!(["PS256"]);
     op.stand("metadata", Reply::json(200, &document));
     warned(&examined(&op).await, Check::SigningAlgs, Fault::AlgsNotAdvertised { algs: vec!["RS256"] });
+}
+
+#[tokio::test]
+async fn rp_026_a_method_that_the_provider_does_not_name() {
+    let op = plain().await;
+    let mut document = op.metadata();
+    document["token_endpoint_auth_methods_supported"] = json!(["private_key_jwt"]);
+    op.stand("metadata", Reply::json(200, &document));
+    let findings = examined(&op).await;
+    let member = "token_endpoint_auth_methods_supported";
+    failed(&findings, Check::Authentication, Fault::NotOffered { member, wanted: "client_secret_basic" });
+    assert_eq!(not_reached(&findings), [Check::Ciba]);
+    assert_eq!(op.count("backchannel"), 0, "nothing is sent in another way");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
 use relais::domain::names::RegistrationName;
@@ -73,6 +74,7 @@ pub fn registration_settings() -> RegistrationSettings {
             request_lifetime: Duration::from_secs(120),
         },
         credential: Credential::ClientSecretBasic { secret: Secret::new("client-secret-canary") },
+        signing: None,
         certificates: Vec::new(),
         id_token_algs: vec![IdTokenAlg::Rs256],
         extra_parameters: Vec::new(),
@@ -102,7 +104,8 @@ impl Setup {
         let (mut provider, mut registration) = (provider_settings(&op), registration_settings());
         change(&mut provider, &mut registration);
         let name = registration.registration.name.clone();
-        let clients = Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()));
+        let clients =
+            Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()), Arc::new(SystemRandom));
         let setup =
             Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
         setup.op.publish(&[rsa_1().jwk()]);

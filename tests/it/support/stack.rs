@@ -12,11 +12,12 @@ use relais::config;
 use relais::crypto::key_file;
 use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
+use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
-use relais::simulator::Front;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
+use relais::simulator::{Front, Simulator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,8 @@ pub struct Builder {
     application: String,
     extra: String,
     registration: String,
+    auth: String,
+    signing_keys: Vec<(&'static str, SigningAlg)>,
 }
 
 /// A running stack. Everything in it ends when it is dropped.
@@ -57,6 +60,8 @@ pub struct Stack {
     pub clock: ManualClock,
     /// The simulated provider's control interface.
     pub phone: Caller,
+    /// The provider itself, for what no interface offers.
+    pub simulator: Simulator,
     /// The client API, without credential.
     pub relais: Caller,
     /// Health and metrics.
@@ -81,6 +86,8 @@ impl Stack {
             application: String::new(),
             extra: String::new(),
             registration: String::new(),
+            auth: "auth = \"tls_client_auth\"".to_owned(),
+            signing_keys: Vec::new(),
         }
     }
 
@@ -189,6 +196,12 @@ impl Stack {
         self.ops = ops;
     }
 
+    /// A second node on the same database, and its client API.
+    pub async fn another_node(&self) -> (App, Caller) {
+        let (app, relais, _) = start_app(&self.folder, &self.config, &self.time).await;
+        (app, relais)
+    }
+
     /// Takes a changed configuration over, as SIGHUP does.
     pub fn reload(&self, config: &str) {
         self.app().reload(load(&self.folder, config, &*self.time));
@@ -234,6 +247,18 @@ impl Builder {
         self
     }
 
+    /// How Relais authenticates at the provider: these lines of `[registrations.psc]` instead of the certificate's.
+    pub fn client_auth(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.auth);
+        self
+    }
+
+    /// A new signing key in `keys/NAME`, before Relais starts.
+    pub fn signing_key(mut self, name: &'static str, alg: SigningAlg) -> Self {
+        self.signing_keys.push((name, alg));
+        self
+    }
+
     /// More sections.
     pub fn sections(mut self, text: &str) -> Self {
         self.extra.push_str(text);
@@ -248,8 +273,13 @@ impl Builder {
         let temporary = TempDir::new().expect("a folder");
         let folder = temporary.path().to_owned();
         write_keys_and_certificates(&folder, &*time);
+        for (name, alg) in &self.signing_keys {
+            let key = signing_key::generate(*alg).expect("a key");
+            key_file::write_new(&folder.join("keys").join(name), &key).expect("written");
+        }
         let stop = CancellationToken::new();
         let server = self.simulator(&folder, &time).await;
+        let simulator = server.simulator().clone();
         let (issuer, phone) = (server.issuer().to_owned(), Caller::new(server.control_url()));
         tokio::spawn(server.run(stop.clone()));
         let url = match self.backend {
@@ -258,7 +288,19 @@ impl Builder {
         };
         let config = self.config(&url, &issuer);
         let (app, relais, ops) = start_app(&folder, &config, &time).await;
-        Stack { clock, phone, relais, ops, folder, config, app: Some(app), time, stop, _temporary: temporary }
+        Stack {
+            clock,
+            phone,
+            simulator,
+            relais,
+            ops,
+            folder,
+            config,
+            app: Some(app),
+            time,
+            stop,
+            _temporary: temporary,
+        }
     }
 
     async fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
@@ -278,7 +320,7 @@ impl Builder {
     }
 
     fn config(&self, url: &str, issuer: &str) -> String {
-        let Self { application, extra, registration, .. } = self;
+        let Self { application, extra, registration, auth, .. } = self;
         format!(
             r#"
 mode = "development"
@@ -305,7 +347,7 @@ ca = "certs/ca.pem"
 [registrations.psc]
 provider = "psc-sim"
 client_id = "relais-demo"
-auth = "tls_client_auth"
+{auth}
 certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
 scope = "openid scope_all"
 acr_values = ["eidas1"]

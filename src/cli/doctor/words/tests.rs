@@ -40,6 +40,8 @@ fn every_fault() -> Vec<Fault> {
         Fault::ClocksDiffer { seconds: 300, ours_is_ahead: true },
         Fault::ClocksDiffer { seconds: 300, ours_is_ahead: false },
         Fault::DeliveryNotOffered { wanted: "poll", offered: vec!["ping", "push"] },
+        Fault::NotOffered { member: "token_endpoint_auth_methods_supported", wanted: "private_key_jwt" },
+        Fault::SigningKeyUnusable,
         Fault::KeysMalformed,
         Fault::NoUsableKey,
         Fault::NoKeyFor { algs: vec!["RS256"] },
