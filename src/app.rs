@@ -19,6 +19,7 @@ use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
+pub mod doctor;
 mod key_sets;
 pub mod schema;
 mod start;

@@ -89,7 +89,23 @@ pub fn load(
     now: Timestamp,
 ) -> Result<Config, Problems> {
     let (context, table) = open(file, environment, overrides, now)?;
-    let root = Reader::root(&context, &table);
+    read(context, &table)
+}
+
+/// Reads the configuration for whoever examines its registrations: that a certificate of theirs is out of date is for
+/// him to say, and refuses nothing here.
+pub fn load_to_examine(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    now: Timestamp,
+) -> Result<Config, Problems> {
+    let (mut context, table) = open(file, environment, &[], now)?;
+    context.leaves_dates = true;
+    read(context, &table)
+}
+
+fn read(context: Context, table: &Table) -> Result<Config, Problems> {
+    let root = Reader::root(&context, table);
     let key_ring = ring::read(&root.section("keys"));
     let store = store::read(&root.section("store"), key_ring.as_ref());
     let listeners = root.section("listeners");
@@ -119,7 +135,7 @@ pub fn load(
             registrations,
             applications,
             warnings,
-            at_start: AtStart::of(&table),
+            at_start: AtStart::of(table),
         }),
         _ => Err(Problems(problems)),
     }

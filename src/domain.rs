@@ -6,6 +6,7 @@
 pub mod application;
 pub mod assertion_key;
 pub mod clock;
+pub mod examination;
 pub mod grant;
 pub mod hint;
 pub mod ids;

@@ -210,7 +210,7 @@ fn provider_clients(
     Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
 }
 
-fn provider_settings(
+pub(super) fn provider_settings(
     settings: &config::ProviderSettings,
     mode: Mode,
 ) -> Result<provider::ProviderSettings, StartError> {
@@ -230,7 +230,9 @@ fn provider_settings(
     })
 }
 
-fn registration_settings(settings: &config::RegistrationSettings) -> provider::RegistrationSettings {
+pub(super) fn registration_settings(
+    settings: &config::RegistrationSettings,
+) -> provider::RegistrationSettings {
     let certificates = settings
         .certificates
         .iter()

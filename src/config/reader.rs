@@ -22,6 +22,8 @@ pub struct Context {
     pub mode: Mode,
     /// For the dates of certificates.
     pub now: Timestamp,
+    /// Whether the dates of registrations' certificates are left to whoever examines the registrations.
+    pub leaves_dates: bool,
     folder: PathBuf,
     origins: BTreeMap<String, Origin>,
     problems: RefCell<Vec<Problem>>,
@@ -34,6 +36,7 @@ impl Context {
         let context = Self {
             mode: Mode::Production,
             now,
+            leaves_dates: false,
             folder: sources.folder,
             origins: sources.origins,
             problems: RefCell::new(sources.problems),

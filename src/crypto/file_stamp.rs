@@ -22,7 +22,11 @@ impl FileStamp {
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { modified: metadata.modified().ok()?, length: metadata.len(), inode: Inode::of(&metadata) })
+        Some(Self {
+            modified: metadata.modified().ok()?,
+            length: metadata.len(),
+            inode: Inode::of(&metadata),
+        })
     }
 }
 

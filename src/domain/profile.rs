@@ -109,6 +109,8 @@ pub struct Profile {
     pub subject_rule: SubjectRule,
     /// The claim that says how the person authenticated (`CARD`, `MOBILE`).
     pub authenticated_by_claim: Option<&'static str>,
+    /// Whether the CN of a client certificate is expected to be the `client_id`.
+    pub common_name_is_client_id: bool,
     /// Whether `acr_values_supported` of the metadata means anything (PSC's does not).
     pub trusts_advertised_acr: bool,
 }
@@ -127,6 +129,7 @@ static PSC: Profile = Profile {
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     subject_rule: SubjectRule::Psc,
     authenticated_by_claim: Some("authMode"),
+    common_name_is_client_id: true,
     trusts_advertised_acr: false,
 };
 
@@ -144,6 +147,7 @@ static KEYCLOAK: Profile = Profile {
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     subject_rule: SubjectRule::Standard,
     authenticated_by_claim: None,
+    common_name_is_client_id: false,
     trusts_advertised_acr: true,
 };
 
@@ -161,6 +165,7 @@ static GENERIC: Profile = Profile {
     unknown_person_descriptions: &[],
     subject_rule: SubjectRule::Standard,
     authenticated_by_claim: None,
+    common_name_is_client_id: false,
     trusts_advertised_acr: true,
 };
 

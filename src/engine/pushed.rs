@@ -42,6 +42,7 @@ impl Engine {
             PushVerdict::Refused { reason } => {
                 (self.finish(login, EndStatus::Failed, reason).await, Err(NotifiedError::Refused))
             }
+            PushVerdict::NotNow => return Err(NotifiedError::TryAgain),
         };
         if written { verdict } else { Err(NotifiedError::TryAgain) }
     }

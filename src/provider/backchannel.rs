@@ -77,7 +77,7 @@ pub async fn start(
     let Some(url) = metadata.endpoint(Endpoint::Backchannel, channel.with_certificate) else {
         return Err(UNAVAILABLE);
     };
-    let Ok(form) = form(sender, metadata, request) else {
+    let Ok(form) = form(sender, metadata, &parameters(sender, request)) else {
         tracing::error!(registration = %channel.registration, "nothing could be signed");
         return Err(failure(LoginReason::Internal, false));
     };
@@ -102,18 +102,17 @@ pub async fn start(
 }
 
 /// Every parameter stands in the form, or every one in the signed request and none outside (CIBA §7.1.1).
-fn form(
+pub fn form(
     sender: &Sender<'_>,
     metadata: &Metadata,
-    request: &BackchannelRequest,
+    parameters: &[(&str, String)],
 ) -> Result<Form, SigningFailed> {
     let identity = sender.identity();
     let mut form = identity.form(metadata)?;
-    let parameters = parameters(sender, request);
     if sender.signs_requests {
-        form.add("request", identity.signed_request(&parameters)?.expose());
+        form.add("request", identity.signed_request(parameters)?.expose());
     } else {
-        for (name, value) in &parameters {
+        for (name, value) in parameters {
             form.add(name, value);
         }
     }

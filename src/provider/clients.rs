@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::Clock;
 use crate::domain::grant::GrantClaims;
-use crate::domain::login::LoginReason;
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::parameters::RESERVED;
 use crate::domain::random::Random;
@@ -315,10 +314,11 @@ impl Providers for Clients {
     }
 
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {
-        // Without a way to the provider there are no keys: nothing proves what it says.
-        let without_keys = PushVerdict::Refused { reason: LoginReason::TokenInvalid };
-        let Some(client) = self.client(registration) else { return without_keys };
-        let Some(channel) = client.channel(pushed.x5t.as_deref()) else { return without_keys };
+        // Without a way to the provider there are no keys: nothing proves what it says, or that it is wrong.
+        let Some(client) = self.client(registration) else { return PushVerdict::NotNow };
+        // Keys are public: the certificate that the login began with need not be there any more.
+        let channel = client.channel(pushed.x5t.as_deref()).or_else(|| client.channel(None));
+        let Some(channel) = channel else { return PushVerdict::NotNow };
         // A node that has just started may not know yet where the keys are.
         let _ = client.upstream.ensure_metadata(&channel).await;
         let settings = &client.settings;

@@ -48,6 +48,9 @@ pub async fn judge(
             return PushVerdict::Refused { reason: LoginReason::TokenInvalid };
         }
     };
+    if channel.upstream.keys(channel).await.is_none() {
+        return PushVerdict::NotNow;
+    }
     let terms = Terms {
         issuer: channel.upstream.issuer(),
         client_id: &registration.client_id,

@@ -48,6 +48,11 @@ impl OAuthError {
         self.description.as_deref().is_some_and(|text| known.contains(&text.trim()))
     }
 
+    /// Whether the description has this word, in small letters, in it. `None` where there is no description.
+    pub fn mentions(&self, word: &str) -> Option<bool> {
+        self.description.as_deref().map(|text| text.to_ascii_lowercase().contains(word))
+    }
+
     /// Whether the code is a registered one that says that the request was not accepted. Gateways answer with a
     /// text `error` of their own, such as `Internal Server Error`, which says nothing of what stands behind them.
     pub fn is_refusal(&self) -> bool {

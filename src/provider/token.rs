@@ -27,7 +27,8 @@ use super::subject;
 
 use answer::TokenAnswer;
 
-const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
+/// CIBA §4.
+pub const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
 
 /// Sends one token request and judges the answer.
 pub async fn poll(

@@ -4,6 +4,7 @@ mod backchannel;
 mod certificates;
 mod client_auth;
 mod discovery;
+mod examination;
 mod hostile;
 mod id_token;
 mod op;

@@ -182,6 +182,8 @@ pub enum PushVerdict {
     },
     /// Tokens, with an ID token that passed every check.
     Approved(Box<Approved>),
+    /// Nobody can tell: no key of the provider could be had. Nothing has happened.
+    NotNow,
 }
 
 /// Userinfo that belongs to the person of the grant.

@@ -41,8 +41,7 @@ pub(super) async fn handle(
 ) -> Result<StatusCode, Response> {
     let (mut parts, body) = request.into_parts();
     let (registration, token) = caller(&mut parts).await.ok_or_else(|| Unknown.into_response())?;
-    let notifier =
-        state.engine.notifier(&registration, &token).await.map_err(|error| refused(&error))?;
+    let notifier = state.engine.notifier(&registration, &token).await.map_err(|error| refused(&error))?;
     context.note_login_id(notifier.login_id());
     let most = if notifier.delivery() == Delivery::Push { MAX_PUSH } else { MAX_PING };
     let message = receive_json(&parts.headers, body, most).await.map_err(IntoResponse::into_response)?;

@@ -1,9 +1,12 @@
 //! Rows 98–101: what a pushed outcome must be. The signature covers both tokens and names the request.
 
+use std::time::Duration;
+
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::engine::ports::{Providers, PushVerdict, PushedOutcome};
 use serde_json::{Value, json};
 
+use super::op::Reply;
 use super::setup::{AUTH_REQ_ID, Setup, without};
 use super::signing::{rsa_1, rsa_2};
 
@@ -43,6 +46,7 @@ async fn verdict(setup: &Setup, message: &Value) -> String {
             assert_eq!(approved.tokens.access_token.expose(), ACCESS_TOKEN);
             "approved".to_owned()
         }
+        PushVerdict::NotNow => "not now".to_owned(),
     }
 }
 
@@ -104,6 +108,19 @@ async fn rp_100_person_level_and_time_are_checked_as_when_polled() {
         claims[name] = wrong;
         assert_eq!(verdict(&setup, &message(&rsa_1().sign(&claims))).await, told, "{name}");
     }
+}
+
+#[tokio::test]
+async fn rp_098_a_push_is_not_refused_for_want_of_the_provider_s_keys() {
+    let setup = Setup::new().await;
+    setup.op.stand("jwks", Reply::json(503, &json!({})));
+    let good = message(&rsa_1().sign(&covering(&setup)));
+    assert_eq!(verdict(&setup, &good).await, "not now");
+    let denied = json!({ "auth_req_id": AUTH_REQ_ID, "error": "access_denied" });
+    assert_eq!(verdict(&setup, &denied).await, "denied user_denied", "no key is needed for that");
+    setup.op.publish(&[rsa_1().jwk()]);
+    setup.clock.advance(Duration::from_secs(60));
+    assert_eq!(verdict(&setup, &good).await, "approved");
 }
 
 #[tokio::test]

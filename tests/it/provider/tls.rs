@@ -75,13 +75,13 @@ fn write_private(path: &Path, text: &str) {
 
 /// A provider on HTTPS that asks for a certificate of `pki`; its own is for `name`.
 pub async fn listen(pki: &Pki, name: &str) -> Op {
-    listen_until(pki, name, ManualClock::at_present().now() + Duration::from_hours(24)).await
+    let now = ManualClock::at_present().now();
+    listen_between(pki, name, now - Duration::from_hours(1), now + Duration::from_hours(24)).await
 }
 
-/// The same; its certificate ends at `to`.
-async fn listen_until(pki: &Pki, name: &str, to: Timestamp) -> Op {
+/// The same, with a server certificate between these dates.
+pub async fn listen_between(pki: &Pki, name: &str, from: Timestamp, to: Timestamp) -> Op {
     relais::net::install_provider();
-    let from = to - Duration::from_hours(48);
     let server = pki.authority.issue_server(&[name], from, to).expect("a certificate");
     let mut roots = rustls::RootCertStore::empty();
     let authority = pki.authority.certificate();
@@ -211,7 +211,8 @@ async fn rp_110_a_provider_under_another_name_is_refused_and_the_log_says_so() {
 #[tokio::test]
 async fn rp_110_a_provider_whose_certificate_has_expired_is_refused_and_the_log_says_so() {
     let pki = Pki::new();
-    let op = listen_until(&pki, "localhost", ManualClock::at_present().now() - Duration::from_mins(1)).await;
+    let end = ManualClock::at_present().now() - Duration::from_mins(1);
+    let op = listen_between(&pki, "localhost", end - Duration::from_hours(48), end).await;
     let files = [pki.write("client", &pki.client(30))];
     let setup = Setup::at(op, by_certificate(&pki, &files));
     let text = refused(&setup).await;

@@ -7,8 +7,8 @@ use relais::domain::registration::Delivery;
 use relais::engine::ports::{Acknowledge, NewLogin};
 
 use super::harness::{
-    AUTH_REQ_ID, Harness, acknowledge, application, approve, at, end_login, for_each_store, holder, node, ring,
-    started, won,
+    AUTH_REQ_ID, Harness, acknowledge, application, approve, at, end_login, for_each_store, holder, node,
+    ring, started, won,
 };
 
 for_each_store! {

@@ -171,9 +171,7 @@ async fn rp_092_a_ping_while_the_provider_says_slow_down_does_not_outdo_it() {
     let login = Told::start(&stack, DOCTOR).await;
     let late = Duration::from_secs(1);
     let slow_down = json!({ "error": "slow_down" });
-    stack
-        .fault(json!({ "endpoint": "token", "status": 400, "body": slow_down, "delay_ms": 1000 }))
-        .await;
+    stack.fault(json!({ "endpoint": "token", "status": 400, "body": slow_down, "delay_ms": 1000 })).await;
     stack.pass(PACE).await;
     stack.happens("the poll is under way", async || stack.calls("token").await == 1).await;
     login.notify(&stack, login.ping()).await.expect(204);
