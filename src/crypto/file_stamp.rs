@@ -95,6 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the time stamps of a file system are real")]
     fn another_file_of_the_same_length_and_time_is_told_apart_and_so_is_a_change_of_mode() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, other) = (folder.path().join("key"), folder.path().join("other"));

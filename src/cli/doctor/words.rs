@@ -197,6 +197,7 @@ fn english(fault: &Fault) -> String {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one text for each fault")]
 fn french(fault: &Fault) -> String {
     match fault {
         Fault::CertificateExpired { file, not_after } => {
@@ -309,6 +310,7 @@ fn offers(modes: &[&'static str], none: &str, some: &str) -> String {
     if modes.is_empty() { none.to_owned() } else { format!("{some}{}", modes.join(", ")) }
 }
 
+#[expect(clippy::too_many_lines, reason = "one text for each fault")]
 fn fix(fault: &Fault, language: Language) -> &'static str {
     let (french, english) = match fault {
         Fault::CertificateExpired { .. } => (

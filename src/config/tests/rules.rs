@@ -232,18 +232,6 @@ fn registrations() {
         ("registrations.lps.request_context", Some("\"yes\""), "registrations.lps.request_context", "true"),
         (
             "registrations.lps.extra_parameters",
-            Some("{ request_context = \"{}\" }"),
-            "registrations.lps.extra_parameters.request_context",
-            "by itself",
-        ),
-        (
-            "registrations.lps.extra_parameters",
-            Some("{ request_uri = \"https://x.example\" }"),
-            "registrations.lps.extra_parameters.request_uri",
-            "by itself",
-        ),
-        (
-            "registrations.lps.extra_parameters",
             Some("{ login_hint = \"x\" }"),
             "registrations.lps.extra_parameters.login_hint",
             "by itself",
@@ -259,6 +247,24 @@ fn registrations() {
             Some("{ a = 1 }"),
             "registrations.lps.extra_parameters.a",
             "not a text",
+        ),
+    ]);
+}
+
+#[test]
+fn no_parameter_of_the_protocol_is_set_by_configuration() {
+    refused(&[
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ request_context = \"{}\" }"),
+            "registrations.lps.extra_parameters.request_context",
+            "by itself",
+        ),
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ request_uri = \"https://x.example\" }"),
+            "registrations.lps.extra_parameters.request_uri",
+            "by itself",
         ),
     ]);
 }

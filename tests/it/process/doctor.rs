@@ -31,7 +31,7 @@ fn line(output: &Output, name: &str) -> String {
     // The name follows a status of twelve characters.
     let about = |line: &&str| line.chars().skip(15).collect::<String>().starts_with(name);
     let found = said.lines().find(about);
-    found.map(str::to_owned).unwrap_or_else(|| unreachable!("no line about {name}: {said}"))
+    found.map_or_else(|| unreachable!("no line about {name}: {said}"), str::to_owned)
 }
 
 async fn nobody_was_rung(site: &Site) {

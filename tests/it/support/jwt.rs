@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub struct Key {
     pub kid: String,
     pub alg: Algorithm,
-    key: EncodingKey,
+    private: EncodingKey,
     jwk: Value,
 }
 
@@ -32,7 +32,7 @@ impl Key {
         jwk["kid"] = json!(kid);
         jwk["use"] = json!("sig");
         jwk["alg"] = serde_json::to_value(alg).expect("a name");
-        Self { kid, alg, key, jwk }
+        Self { kid, alg, private: key, jwk }
     }
 
     /// A new key.
@@ -58,7 +58,8 @@ impl Key {
     /// A JWT with this header, signed by the key's own algorithm whatever the header says.
     pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         let input = unsigned(header, claims);
-        let signature = jsonwebtoken::crypto::sign(input.as_bytes(), &self.key, self.alg).expect("signed");
+        let signature =
+            jsonwebtoken::crypto::sign(input.as_bytes(), &self.private, self.alg).expect("signed");
         format!("{input}.{signature}")
     }
 }

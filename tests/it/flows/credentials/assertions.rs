@@ -39,10 +39,11 @@ impl World {
         let foreign = Key::generate(SigningAlg::Es256);
         for (name, keys) in [("signer", vec![&key, &rsa]), ("stranger", vec![&foreign])] {
             write_set(&stack, name, &keys);
-            stack.config.push_str(&format!(
+            let application = format!(
                 "[applications.{name}]\nkind = \"backend\"\ntenant = \"practice\"\nregistrations = [\"psc\"]\n\
                  auth = \"private_key_jwt\"\njwks_file = \"{name}.json\"\n"
-            ));
+            );
+            stack.config.push_str(&application);
         }
         stack.restart().await;
         Self { stack, key, rsa, foreign }

@@ -107,7 +107,7 @@ async fn rp_089_090_whoever_is_not_that_provider_gets_one_answer_and_nothing_hap
         for (case, answer) in &answers {
             assert_eq!(shape(answer), expected, "{case}");
         }
-        stack.pass(PACE - Duration::from_millis(250)).await;
+        stack.pass(PACE.saturating_sub(Duration::from_millis(250))).await;
         assert_eq!(stack.calls("token").await, 0, "{backend:?}");
         assert!(login.is("pending").await && other.is("pending").await);
     }
@@ -176,7 +176,7 @@ async fn rp_092_a_ping_while_the_provider_says_slow_down_does_not_outdo_it() {
     stack.happens("the poll is under way", async || stack.calls("token").await == 1).await;
     login.notify(&stack, login.ping()).await.expect(204);
     stack.clock.wake_after(late).await;
-    stack.next_poll(PACE + Duration::from_secs(5) - late).await;
+    stack.next_poll(PACE + Duration::from_secs(5).saturating_sub(late)).await;
     assert!(login.is("pending").await);
 }
 

@@ -77,8 +77,7 @@ async fn rp_099_a_push_without_the_token_of_its_request_is_nobody_s() {
 async fn rp_100_a_push_that_its_id_token_does_not_cover_is_refused() {
     for backend in BACKENDS {
         let stack = pushed(backend).await;
-        let mut refused = 0;
-        for altered in [
+        let bad = [
             json!({ "at_hash": null }),
             json!({ "at_hash": "Wt0kVFXMacqvnHeyU0001w" }),
             json!({ REFRESH: null }),
@@ -89,13 +88,13 @@ async fn rp_100_a_push_that_its_id_token_does_not_cover_is_refused() {
             json!({ "signature": "foreign_key" }),
             json!({ "alg": "none" }),
             json!({ "aud": "another" }),
-        ] {
+        ];
+        for (refused, altered) in (1..).zip(bad) {
             let login = Told::start(&stack, DOCTOR).await;
             stack.fault(json!({ "endpoint": "token", "token": altered })).await;
             stack.decide("approve", Value::Null).await;
             before_the_interval(&stack, "failed", async || login.is("failed").await).await;
             assert_ended(&login.read().await, "failed", "token_invalid", &altered.to_string());
-            refused += 1;
             stack.eventually("the answer", async || answered(&stack).await == vec![400; refused]).await;
             login.picks_up().await.expect_problem(409, "not_approved");
         }
