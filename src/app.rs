@@ -19,26 +19,32 @@ use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::{exporter, metrics};
 
 pub mod clock;
+pub mod doctor;
+mod key_sets;
 pub mod schema;
 mod start;
 
 pub use crate::http::openapi::{document as openapi_document, document_3_0 as openapi_document_3_0};
+use key_sets::KeySets;
 pub use start::{StartError, StartOptions};
 
 /// How long work under way may take at the end (real time).
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How often certificate files are looked at.
+/// How often files of certificates and key sets are looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// A running server.
 pub struct App {
     engine: Arc<Engine>,
     providers: Arc<Clients>,
-    tls: Option<Arc<ServerTls>>,
+    /// Of the listeners that have TLS, by their name among the metrics.
+    tls: Vec<(&'static str, Arc<ServerTls>)>,
     recorder: PrometheusHandle,
     at_start: AtStart,
     clients: SocketAddr,
+    clients_speak_tls: bool,
+    for_providers: Option<SocketAddr>,
     ops: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -51,6 +57,12 @@ impl App {
     #[must_use]
     pub fn clients(&self) -> SocketAddr {
         self.clients
+    }
+
+    /// Where providers call, where anything listens for them.
+    #[must_use]
+    pub fn for_providers(&self) -> Option<SocketAddr> {
+        self.for_providers
     }
 
     /// Where health and metrics are.
@@ -68,7 +80,7 @@ impl App {
     /// Whether the client API speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
-        self.tls.is_some()
+        self.clients_speak_tls
     }
 
     /// Takes over what may change while running: who is enabled, applications and their credentials, certificates
@@ -78,7 +90,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         let fresh = start::directory(config.applications, config.registrations, config.providers);
-        self.engine.reload(self.engine.directory().reloaded(&fresh));
+        self.engine.reconfigure(|directory| directory.reloaded(&fresh));
         for section in self.at_start.changed_in(&config.at_start) {
             tracing::warn!("a change of {section} needs a restart; it is left as it was");
         }
@@ -108,10 +120,11 @@ impl App {
         let (recorder, clock) = (self.recorder.clone(), self.engine.clock().clone());
         self.tasks.spawn(exporter::keep_up(recorder, clock.clone(), self.stop.clone()));
         let (tls, providers, stop) = (self.tls.clone(), self.providers.clone(), self.stop.clone());
+        let (engine, mut key_sets) = (self.engine.clone(), KeySets::default());
         self.tasks.spawn(async move {
             loop {
-                if let Some(tls) = &tls {
-                    metrics::certificate_expiry("listeners-clients", tls.not_after());
+                for (name, tls) in &tls {
+                    metrics::certificate_expiry(name, tls.not_after());
                     if tls.changed_on_disk() {
                         reload_server_certificate(tls, clock.now());
                     }
@@ -119,6 +132,7 @@ impl App {
                 for (name, not_after) in providers.certificates() {
                     metrics::certificate_expiry(&name, not_after);
                 }
+                key_sets.look(&engine);
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = clock.sleep(BETWEEN_LOOKS) => {}
@@ -129,7 +143,7 @@ impl App {
 
     fn reload_certificates(&self) {
         self.providers.reload();
-        if let Some(tls) = &self.tls {
+        for (_, tls) in &self.tls {
             reload_server_certificate(tls, self.engine.clock().now());
         }
     }

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod doctor;
 mod keys;
 pub mod login;
 mod migrate;
@@ -58,6 +59,8 @@ enum Verb {
     Bench(Box<bench::Arguments>),
     /// Read the configuration and tell every problem at once
     Check,
+    /// Prove each registration end to end, and ring nobody
+    Doctor(doctor::Arguments),
     /// Keep secrets out of the configuration in clear
     #[command(subcommand)]
     Secret(secret::Verb),
@@ -84,6 +87,8 @@ pub enum End {
     Failed,
     /// The command line or the configuration is at fault.
     Usage,
+    /// Done, and something deserves attention.
+    Warnings,
 }
 
 impl From<End> for ExitCode {
@@ -92,6 +97,7 @@ impl From<End> for ExitCode {
             End::Done => Self::SUCCESS,
             End::Failed => Self::from(1),
             End::Usage => Self::from(2),
+            End::Warnings => Self::from(3),
         }
     }
 }
@@ -107,6 +113,7 @@ pub fn main() -> ExitCode {
         Verb::Login(arguments) => return log_in(*arguments),
         Verb::Bench(arguments) => wait_for(bench::run(*arguments)),
         Verb::Check => check::run(config),
+        Verb::Doctor(arguments) => wait_for(doctor::run(config, arguments)),
         Verb::Secret(verb) => secret::run(config, &verb),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Pki(verb) => pki::run(&verb),

@@ -21,15 +21,18 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::{Table, Value};
 
 pub use at_start::AtStart;
-pub use listeners::{ClientsListener, OpsListener};
+pub use listeners::{ClientsListener, OpsListener, ProvidersListener};
 pub use problem::{Origin, Problem, Problems};
 pub use providers::ProviderSettings;
-pub use registrations::{CertificateFiles, RegistrationCredential, RegistrationSettings};
+pub use registrations::{
+    Audience, CertificateFiles, RegistrationCredential, RegistrationSettings, SigningSettings,
+};
 pub use store::{StoreSettings, StoreUrl};
 
 use crate::crypto::ring::KeyRing;
@@ -60,6 +63,8 @@ pub struct Config {
     pub key_ring: KeyRing,
     /// The listener of the client API.
     pub clients: ClientsListener,
+    /// The listener that providers call, where there is one.
+    pub for_providers: Option<ProvidersListener>,
     /// The listener of health and metrics.
     pub ops: OpsListener,
     /// The providers.
@@ -84,15 +89,38 @@ pub fn load(
     now: Timestamp,
 ) -> Result<Config, Problems> {
     let (context, table) = open(file, environment, overrides, now)?;
-    let root = Reader::root(&context, &table);
+    read(context, &table)
+}
+
+/// Reads the configuration for whoever examines its registrations: that a certificate of theirs is out of date is for
+/// him to say, and refuses nothing here.
+pub fn load_to_examine(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    now: Timestamp,
+) -> Result<Config, Problems> {
+    let (mut context, table) = open(file, environment, &[], now)?;
+    context.leaves_dates = true;
+    read(context, &table)
+}
+
+fn read(context: Context, table: &Table) -> Result<Config, Problems> {
+    let root = Reader::root(&context, table);
     let key_ring = ring::read(&root.section("keys"));
     let store = store::read(&root.section("store"), key_ring.as_ref());
-    let clients = listeners::read_clients(&root.section("listeners").section("clients"));
-    let ops = listeners::read_ops(&root.section("listeners").section("ops"));
+    let listeners = root.section("listeners");
+    let clients = listeners::read_clients(&listeners.section("clients"));
+    let for_providers = listeners::read_providers(&listeners);
+    let ops = listeners::read_ops(&listeners.section("ops"));
     let providers = providers::read(&root);
     let registrations = registrations::read(&root, &providers, key_ring.as_ref());
     let applications = applications::read(&root, &providers, &registrations, key_ring.as_ref());
-    look_over(&context, clients.as_ref(), ops.as_ref(), &applications);
+    let binds = [
+        ("clients", clients.as_ref().map(|listener| listener.bind)),
+        ("providers", for_providers.as_ref().map(|listener| listener.bind)),
+        ("ops", ops.map(|listener| listener.bind)),
+    ];
+    look_over(&context, &binds, &applications);
     let mode = context.mode;
     let (problems, warnings) = context.into_findings();
     match (store, key_ring, clients, ops) {
@@ -101,30 +129,26 @@ pub fn load(
             store,
             key_ring,
             clients,
+            for_providers,
             ops,
             providers,
             registrations,
             applications,
             warnings,
-            at_start: AtStart::of(&table),
+            at_start: AtStart::of(table),
         }),
         _ => Err(Problems(problems)),
     }
 }
 
 /// What concerns several sections.
-fn look_over(
-    context: &Context,
-    clients: Option<&ClientsListener>,
-    ops: Option<&OpsListener>,
-    applications: &[Application],
-) {
-    if let (Some(clients), Some(ops)) = (clients, ops)
-        && clients.bind == ops.bind
-        && clients.bind.port() != 0
-    {
-        let what = "is the address of listeners.clients too";
-        context.problem("listeners.ops.bind", what, "give each listener a port of its own");
+fn look_over(context: &Context, binds: &[(&str, Option<SocketAddr>)], applications: &[Application]) {
+    for (index, (name, bind)) in binds.iter().enumerate() {
+        let Some(bind) = bind.filter(|bind| bind.port() != 0) else { continue };
+        if let Some((other, _)) = binds[..index].iter().find(|(_, earlier)| *earlier == Some(bind)) {
+            let what = format!("is the address of listeners.{other} too");
+            context.problem(&format!("listeners.{name}.bind"), what, "give each listener a port of its own");
+        }
     }
     if applications.is_empty() {
         context.warn("applications", "holds none: nobody can start a login", "declare one");

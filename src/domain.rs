@@ -4,12 +4,15 @@
 //! [`clock::Clock`] and [`random::Random`]. The domain knows no other module of the house.
 
 pub mod application;
+pub mod assertion_key;
 pub mod clock;
+pub mod examination;
 pub mod grant;
 pub mod hint;
 pub mod ids;
 pub mod login;
 pub mod names;
+pub mod parameters;
 pub mod profile;
 pub mod random;
 pub mod registration;

@@ -20,16 +20,19 @@ use crate::domain::ids::{Attempt, LoginId, NodeId, SessionId};
 use crate::domain::random::{Random, uuid_v4};
 use crate::telemetry::error_chain::ErrorChain;
 
+mod assertion;
 pub mod authenticate;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
 pub mod hub;
 mod lease;
+pub mod notified;
 pub mod pick_up;
 mod poll;
 mod poller;
 pub mod ports;
+mod pushed;
 pub mod read_login;
 pub mod session;
 pub mod start_login;
@@ -80,6 +83,8 @@ pub struct Engine {
     userinfo: userinfo::Reads,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
+    /// Turns of those who come with a notification token.
+    lookups: Semaphore,
     /// Every detached task; the drain waits for them.
     tasks: TaskTracker,
     lifetimes: begin_login::Lifetimes,
@@ -108,6 +113,7 @@ impl Engine {
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
             turns: Semaphore::new(read_login::TURNS),
+            lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),
             lifetimes: begin_login::Lifetimes::default(),
             draining: CancellationToken::new(),
@@ -144,9 +150,10 @@ impl Engine {
         }
     }
 
-    /// Swaps what is configured.
-    pub fn reload(&self, directory: Directory) {
-        self.directory.store(Arc::new(directory));
+    /// Swaps what is configured for what `change` makes of it. It may run again: somebody else may have swapped
+    /// meanwhile.
+    pub fn reconfigure(&self, change: impl Fn(&Directory) -> Directory) {
+        self.directory.rcu(|directory| Arc::new(change(directory)));
     }
 
     /// What is configured now.

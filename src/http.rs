@@ -1,6 +1,7 @@
 //! The HTTP faces: extract, call one use case, answer.
 //!
-//! One router per listener: [`clients`] is the client API, [`ops`] is health and metrics. A handler extracts, makes
+//! One router per listener: [`clients`] is the client API, [`providers`]
+//! is what providers call, [`ops`] is health and metrics. A handler extracts, makes
 //! one engine call and answers; it decides nothing. Every refusal is a [`problem::Problem`], which is rendered in one
 //! place ([`front`]), so that no internal text can leave. This module knows no store and no provider client.
 
@@ -11,3 +12,4 @@ mod json;
 pub mod openapi;
 pub mod ops;
 mod problem;
+pub mod providers;

@@ -1,8 +1,9 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
-//! registration calls it (`call`, `client_auth`, `certificates`), the three conversations (`backchannel`, `token`,
-//! `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the three conversations
+//! (`backchannel`, `token`, `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! [`examine`] looks whether all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
 //! client certificate goes to its own provider only; nothing secret or personal reaches a log. This module decides
@@ -13,22 +14,28 @@ mod call;
 mod certificates;
 mod client_auth;
 mod clients;
+mod examination;
 mod id_token;
 mod jwt;
 mod keys;
 mod metadata;
+mod notification;
 mod oauth_error;
 mod retry_after;
 mod settings;
-mod strict_json;
+mod signing_keys;
 mod subject;
 mod token;
 mod upstream;
 mod userinfo;
 
+use crate::crypto::strict_json;
+
 pub use certificates::CertificateError;
 pub use clients::Clients;
+pub use examination::examine;
 pub use settings::{
-    CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings, SettingsError,
-    UnknownAlg,
+    AssertionAudience, CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings,
+    SettingsError, Signing, UnknownAlg,
 };
+pub use signing_keys::SigningKeyError;

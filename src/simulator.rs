@@ -1,6 +1,7 @@
-//! The simulated provider: behaves like PSC, so that a client can be built against it for months.
+//! The simulated provider: behaves like PSC, so that a client can be built against it for months; or like Keycloak, or by
+//! the letter of CIBA.
 //!
-//! It answers below its issuer's path ([`Simulator::provider_router`]) what a customised Keycloak answers, and it
+//! It answers below its issuer's path ([`Simulator::provider_router`]) what its personality would answer, and it
 //! is steered through a control interface and a phone page ([`Simulator::control_router`]): see, approve and deny
 //! requests, order faults, change settings, count calls.
 //!
@@ -13,7 +14,9 @@
 //! caller's business.
 
 mod client_auth;
+mod client_jwt;
 mod control;
+mod delivery;
 mod endpoints;
 mod exchange;
 mod faults;
@@ -43,12 +46,14 @@ use thiserror::Error;
 use tokio::sync::watch;
 use url::Url;
 
+pub use client_auth::{Method, Registered};
 pub use front::{Beside, Front, Steering};
 pub use people::{NamedPerson, named_people};
 
 use crate::domain::clock::Clock;
 use crate::domain::random::{Random, uuid_v4};
 use crate::domain::secret::Secret;
+use crate::net::outbound::Outbound;
 use jose::{HmacKey, SigningKey};
 use personality::{Personality, Traits};
 use state::State;
@@ -72,6 +77,8 @@ pub struct SimulatorSettings {
     pub access_token_lifetime: Duration,
     /// Whose manners it has.
     pub personality: Personality,
+    /// The way to the client's notification endpoint; without one the client is told nothing by itself.
+    pub notifications: Option<Outbound>,
 }
 
 /// Why a simulated provider could not be made.
@@ -88,6 +95,9 @@ pub enum SimulatorError {
         /// The most seconds it may have.
         most: u64,
     },
+    /// The client cannot be told anything there.
+    #[error("delivery.endpoint must be an http or https URL")]
+    Endpoint,
     /// No signing key could be made.
     #[error("no RSA key could be generated")]
     Key,
@@ -107,6 +117,7 @@ struct Inner {
     client_name: String,
     client_secret: Secret,
     traits: &'static Traits,
+    notifications: Option<Outbound>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     signing_key: SigningKey,
@@ -141,6 +152,7 @@ impl Simulator {
             client_name: settings.client_name,
             client_secret: settings.client_secret,
             traits: settings.personality.traits(),
+            notifications: settings.notifications,
             signing_key: SigningKey::generate()?,
             foreign_key: OnceLock::new(),
             realm_key: HmacKey::draw(&*random),
@@ -172,6 +184,12 @@ impl Simulator {
             steered = steered.layer(from_fn(guard::this_machine));
         }
         phone::router(self, link).merge(steered).layer(from_fn(guard::same_origin))
+    }
+
+    /// From now on the client is registered so. Until then it may use its certificate or `client_secret_basic`, and
+    /// signs no requests.
+    pub fn register(&self, client: Registered) {
+        self.state().client = client;
     }
 
     /// From now on every request is approved `after` it rang, as `PUT /_sim/settings` would have it.

@@ -9,6 +9,8 @@
 //! the caller's attempt and its audit record in the same transaction; SQL text is constant; nothing secret is stored
 //! in clear ([`vault`]). No transaction, connection or SQL type leaves this folder.
 
+mod announcements;
+mod assertions;
 pub mod audit;
 mod conn;
 mod dialect;

@@ -29,6 +29,11 @@ use crate::store::postgres::{ConnectError, PostgresStore};
 use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
 use crate::telemetry::exporter;
 
+/// Open connections of the listener `providers`: it has few callers, and they say little.
+const PROVIDERS_CONNECTIONS: usize = 1024;
+/// From one address: a provider calls from several, or through one that keeps its connections.
+const PROVIDERS_CONNECTIONS_PER_ADDRESS: usize = 256;
+
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -93,8 +98,18 @@ impl App {
         let recorder = exporter::install()?;
         let (clients_listener, clients) = bind(config.clients.bind)?;
         let (ops_listener, ops) = bind(config.ops.bind)?;
-        let tls = server_tls(&config, &*clock)?;
-        let providers = provider_clients(&config, &clock)?;
+        let clients_tls = server_tls(
+            &config.clients.tls,
+            ClientAuth::Optional { ca: config.clients.client_ca.clone() },
+            &*clock,
+        )?;
+        let for_providers = match &config.for_providers {
+            Some(listener) => {
+                Some((bind(listener.bind)?, server_tls(&listener.tls, ClientAuth::None, &*clock)?))
+            }
+            None => None,
+        };
+        let providers = provider_clients(&config, &clock, &random)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
         let directory = directory(config.applications, config.registrations, config.providers);
@@ -106,6 +121,7 @@ impl App {
         let clients_router = http::clients::router(http::clients::ClientsState {
             engine: engine.clone(),
             public_url: Url::parse(&config.clients.public_url)?,
+            audience: config.clients.public_url.as_str().into(),
             max_requests: whole(config.clients.max_requests),
         });
         let certificates = providers.clone();
@@ -115,7 +131,24 @@ impl App {
             certificates: Arc::new(move |registration| certificates.certificate_end(registration)),
         });
         let limits = Limits { max_connections: whole(config.clients.max_connections), ..Limits::default() };
-        tasks.spawn(serve(clients_listener, tls.clone(), clients_router, limits, stop.clone()));
+        tasks.spawn(serve(clients_listener, clients_tls.clone(), clients_router, limits, stop.clone()));
+        let clients_speak_tls = clients_tls.is_some();
+        let mut tls: Vec<_> = clients_tls.map(|tls| ("listeners-clients", tls)).into_iter().collect();
+        let for_providers = for_providers.map(|((listener, bound), server)| {
+            let few = Limits {
+                max_connections: PROVIDERS_CONNECTIONS,
+                max_connections_per_address: PROVIDERS_CONNECTIONS_PER_ADDRESS,
+                ..Limits::default()
+            };
+            let keys = providers.clone();
+            let router = http::providers::router(http::providers::ProvidersState {
+                engine: engine.clone(),
+                jwks: Arc::new(move |registration| keys.jwks(registration)),
+            });
+            tasks.spawn(serve(listener, server.clone(), router, few, stop.clone()));
+            tls.extend(server.map(|server| ("listeners-providers", server)));
+            bound
+        });
         let (stop_ops, ops_task) = (CancellationToken::new(), TaskTracker::new());
         ops_task.spawn(serve(ops_listener, None, ops_router, Limits::default(), stop_ops.clone()));
         let app = Self {
@@ -125,6 +158,8 @@ impl App {
             recorder,
             at_start: config.at_start,
             clients,
+            clients_speak_tls,
+            for_providers,
             ops,
             stop,
             tasks,
@@ -144,35 +179,35 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     listener::bind(address).map_err(|source| StartError::Bind { address, source })
 }
 
-fn server_tls(config: &Config, clock: &dyn Clock) -> Result<Option<Arc<ServerTls>>, StartError> {
-    if config.clients.tls.is_empty() {
+fn server_tls(
+    files: &[(PathBuf, PathBuf)],
+    client_auth: ClientAuth,
+    clock: &dyn Clock,
+) -> Result<Option<Arc<ServerTls>>, StartError> {
+    if files.is_empty() {
         return Ok(None);
     }
-    let certificates = config
-        .clients
-        .tls
-        .iter()
-        .map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() })
-        .collect();
-    let settings = ServerTlsSettings {
-        certificates,
-        client_auth: ClientAuth::Optional { ca: config.clients.client_ca.clone() },
-        on_refused: Arc::new(|_| {}),
-    };
+    let certificates =
+        files.iter().map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() }).collect();
+    let settings = ServerTlsSettings { certificates, client_auth, on_refused: Arc::new(|_| {}) };
     Ok(Some(ServerTls::new(settings, clock.now())?))
 }
 
-fn provider_clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<provider::Clients>, StartError> {
+fn provider_clients(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Arc<provider::Clients>, StartError> {
     let providers = config
         .providers
         .iter()
         .map(|settings| provider_settings(settings, config.mode))
         .collect::<Result<Vec<_>, _>>()?;
     let registrations = config.registrations.iter().map(registration_settings).collect();
-    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone())?))
+    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
 }
 
-fn provider_settings(
+pub(super) fn provider_settings(
     settings: &config::ProviderSettings,
     mode: Mode,
 ) -> Result<provider::ProviderSettings, StartError> {
@@ -192,22 +227,44 @@ fn provider_settings(
     })
 }
 
-fn registration_settings(settings: &config::RegistrationSettings) -> provider::RegistrationSettings {
+pub(super) fn registration_settings(
+    settings: &config::RegistrationSettings,
+) -> provider::RegistrationSettings {
     let certificates = settings
-        .credential
-        .certificates()
+        .certificates
         .iter()
         .map(|(cert, key)| provider::CertificateFiles { cert: cert.clone(), key: key.clone() })
         .collect();
     let credential = match &settings.credential {
-        config::RegistrationCredential::TlsClientAuth { .. } => provider::Credential::TlsClientAuth,
-        config::RegistrationCredential::ClientSecretBasic { secret, .. } => {
+        config::RegistrationCredential::TlsClientAuth => provider::Credential::TlsClientAuth,
+        config::RegistrationCredential::SelfSignedTlsClientAuth => {
+            provider::Credential::SelfSignedTlsClientAuth
+        }
+        config::RegistrationCredential::ClientSecretBasic(secret) => {
             provider::Credential::ClientSecretBasic { secret: secret.clone() }
         }
+        config::RegistrationCredential::ClientSecretPost(secret) => {
+            provider::Credential::ClientSecretPost { secret: secret.clone() }
+        }
+        config::RegistrationCredential::PrivateKeyJwt { audience, typ } => {
+            let audience = match audience {
+                config::Audience::Issuer => provider::AssertionAudience::Issuer,
+                config::Audience::TokenEndpoint => provider::AssertionAudience::TokenEndpoint,
+                config::Audience::Text(text) => provider::AssertionAudience::Text(text.clone()),
+            };
+            provider::Credential::PrivateKeyJwt { audience, typ: typ.clone() }
+        }
     };
+    let signing = settings.signing.as_ref().map(|signing| provider::Signing {
+        alg: signing.alg,
+        key: signing.key.clone(),
+        published: signing.published.clone(),
+        requests: signing.requests,
+    });
     provider::RegistrationSettings {
         registration: settings.registration.clone(),
         credential,
+        signing,
         certificates,
         id_token_algs: settings.id_token_algs.iter().filter_map(|alg| alg.parse().ok()).collect(),
         extra_parameters: settings.extra_parameters.clone().into_iter().collect(),

@@ -167,7 +167,7 @@ async fn start(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(Demo, S
         reach.url(),
         server.issuer(),
     );
-    let overrides = overrides(port(0), port(1), &public_url, server.issuer());
+    let overrides = overrides(port, &public_url, server.issuer());
     let config = config::load(Some(&state.config_file()), std::iter::empty(), &overrides, clock.now())
         .map_err(|problems: Problems| DemoError::Config(problems.to_string()))?;
     let simulator = server.simulator().clone();
@@ -195,12 +195,14 @@ fn practice_settings(server: &url::Url) -> PracticeSettings {
 }
 
 /// What the demo file cannot know: the ports.
-fn overrides(clients: SocketAddr, ops: SocketAddr, public_url: &str, issuer: &str) -> Vec<(String, Value)> {
+fn overrides(port: impl Fn(u16) -> SocketAddr, public_url: &str, issuer: &str) -> Vec<(String, Value)> {
     let text = |text: &str| Value::String(text.to_owned());
     vec![
-        ("listeners.clients.bind".to_owned(), text(&clients.to_string())),
+        ("listeners.clients.bind".to_owned(), text(&port(0).to_string())),
         ("listeners.clients.public_url".to_owned(), text(public_url)),
-        ("listeners.ops.bind".to_owned(), text(&ops.to_string())),
+        ("listeners.ops.bind".to_owned(), text(&port(1).to_string())),
+        ("listeners.providers.bind".to_owned(), text(&port(4).to_string())),
+        ("listeners.providers.public_url".to_owned(), text(&format!("http://{}", port(4)))),
         ("providers.psc-sim.issuer".to_owned(), text(issuer)),
         (
             "providers.psc-sim.metadata_url".to_owned(),

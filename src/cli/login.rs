@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use url::Url;
 
-use super::output::with_causes;
+use super::output::{language, with_causes};
 use super::terminal;
 use crate::client::{Client, ClientSettings, Credential, StartLogin};
 use crate::domain::clock::Clock;
@@ -102,7 +102,7 @@ pub async fn run_on(
     streams: Streams,
     interrupt: impl Future<Output = ()> + Send,
 ) -> ExitCode {
-    let language = language_of_terminal();
+    let language = language();
     let mut report = Report::new(args.output, language, streams);
     let exit = match prepare(&args, language, &clock).await {
         Ok((client, start)) => {
@@ -229,12 +229,4 @@ async fn interrupted() {
         }
     };
     tokio::select! { () = terminated => {} () = ctrl_c => {} }
-}
-
-fn language_of_terminal() -> Language {
-    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|value| !value.is_empty());
-    Language::from_locale(locale.as_deref())
 }

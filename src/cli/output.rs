@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::End;
 use crate::config::{Problem, Problems, keys};
+use crate::domain::texts::Language;
 use crate::telemetry::log;
 
 /// Writes a line of data to stdout. A reader that went away is a failure.
@@ -44,6 +45,15 @@ pub fn with_causes(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The language of whoever reads: that of the environment's locale.
+pub fn language() -> Language {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.is_empty());
+    Language::from_locale(locale.as_deref())
 }
 
 /// Logs to stderr, filtered as the environment says.

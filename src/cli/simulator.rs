@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Where the phone page and the control interface listen (HTTP, no authentication)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     control: SocketAddr,
-    /// Whose manners it has: psc
+    /// Whose manners it has: psc, keycloak or generic
     #[arg(long, value_name = "NAME", default_value = "psc")]
     personality: Personality,
     /// Seconds between two polls

@@ -49,6 +49,9 @@ pub const ALL: &[Key] = &[
     key("listeners.clients.client_ca", Kind::Text),
     key("listeners.clients.max_connections", Kind::Number),
     key("listeners.clients.max_requests", Kind::Number),
+    key("listeners.providers.bind", Kind::Text),
+    key("listeners.providers.public_url", Kind::Text),
+    key("listeners.providers.tls", Kind::Pairs),
     key("listeners.ops.bind", Kind::Text),
     key("providers.*.profile", Kind::Text),
     key("providers.*.environment", Kind::Text),
@@ -63,12 +66,20 @@ pub const ALL: &[Key] = &[
     key("registrations.*.client_secret", Kind::Text),
     key("registrations.*.client_secret_file", Kind::Text),
     key("registrations.*.certificates", Kind::Pairs),
+    key("registrations.*.signing_key", Kind::Text),
+    key("registrations.*.signing_alg", Kind::Text),
+    key("registrations.*.published_keys", Kind::Texts),
+    key("registrations.*.assertion_audience", Kind::Text),
+    key("registrations.*.assertion_typ", Kind::Text),
+    key("registrations.*.signed_requests", Kind::Flag),
     key("registrations.*.delivery", Kind::Text),
     key("registrations.*.scope", Kind::Text),
     key("registrations.*.acr_values", Kind::Texts),
     key("registrations.*.id_token_algs", Kind::Texts),
     key("registrations.*.channels", Kind::Texts),
     key("registrations.*.request_lifetime", Kind::Text),
+    key("registrations.*.max_age", Kind::Text),
+    key("registrations.*.request_context", Kind::Flag),
     key("registrations.*.extra_parameters", Kind::Parameters),
     key("applications.*.kind", Kind::Text),
     key("applications.*.tenant", Kind::Text),
@@ -77,6 +88,7 @@ pub const ALL: &[Key] = &[
     key("applications.*.auth", Kind::Text),
     key("applications.*.secret", Kind::Text),
     key("applications.*.secret_file", Kind::Text),
+    key("applications.*.jwks_file", Kind::Text),
     key("applications.*.certificate_sha256", Kind::Texts),
     key("applications.*.tls_client_auth_subject_dn", Kind::Text),
     key("applications.*.tls_client_auth_san_dns", Kind::Text),
@@ -90,15 +102,7 @@ pub const ALL: &[Key] = &[
 ];
 
 /// Keys and sections of the documented format that this version does not offer yet.
-pub const LATER: &[&str] = &[
-    "listeners.providers",
-    "listeners.admin",
-    "registrations.*.signing_key",
-    "registrations.*.signing_alg",
-    "applications.*.acts_for",
-    "applications.*.jwks_file",
-    "targets",
-];
+pub const LATER: &[&str] = &["listeners.admin", "applications.*.acts_for", "targets"];
 
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -22,6 +22,8 @@ pub struct Context {
     pub mode: Mode,
     /// For the dates of certificates.
     pub now: Timestamp,
+    /// Whether the dates of registrations' certificates are left to whoever examines the registrations.
+    pub leaves_dates: bool,
     folder: PathBuf,
     origins: BTreeMap<String, Origin>,
     problems: RefCell<Vec<Problem>>,
@@ -34,6 +36,7 @@ impl Context {
         let context = Self {
             mode: Mode::Production,
             now,
+            leaves_dates: false,
             folder: sources.folder,
             origins: sources.origins,
             problems: RefCell::new(sources.problems),
@@ -257,6 +260,11 @@ impl<'a> Reader<'a> {
     /// A file, resolved against the configuration file's folder.
     pub fn file(&self, key: &str) -> Option<PathBuf> {
         self.text(key).map(|text| self.context.resolve(text))
+    }
+
+    /// A list of files, resolved likewise.
+    pub fn files(&self, key: &str) -> Vec<PathBuf> {
+        self.texts(key).iter().map(|text| self.context.resolve(text)).collect()
     }
 
     /// A list of `{ cert = "…", key = "…" }`, resolved likewise.

@@ -1,5 +1,7 @@
 //! `[registrations.<name>]`: Relais's client registrations at providers.
 
+mod signing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +12,12 @@ use super::reader::Reader;
 use super::secrets;
 use crate::crypto::ring::KeyRing;
 use crate::domain::names::ProviderName;
+use crate::domain::parameters::RESERVED;
 use crate::domain::profile::Profile;
-use crate::domain::registration::Registration;
+use crate::domain::registration::{Delivery, Registration};
 use crate::domain::secret::Secret;
+
+pub use signing::{Audience, SigningSettings};
 
 /// A certificate (chain, PEM) and its key.
 pub type CertificateFiles = (PathBuf, PathBuf);
@@ -20,30 +25,21 @@ pub type CertificateFiles = (PathBuf, PathBuf);
 /// How Relais proves to a provider who it is, besides the certificate of the connection.
 #[derive(Clone)]
 pub enum RegistrationCredential {
-    /// The certificate of the connection alone (RFC 8705 §2.1).
-    TlsClientAuth {
-        /// The first for new logins, the others for grants bound to them. Never empty.
-        certificates: Vec<CertificateFiles>,
-    },
+    /// The certificate of the connection alone, from an authority (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// The certificate of the connection alone, whoever signed it (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
     /// `client_id` and secret by HTTP Basic (RFC 6749 §2.3.1).
-    ClientSecretBasic {
-        /// The secret.
-        secret: Secret,
-        /// For a provider that asks for a certificate as well.
-        certificates: Vec<CertificateFiles>,
+    ClientSecretBasic(Secret),
+    /// `client_id` and secret in the body (RFC 6749 §2.3.1).
+    ClientSecretPost(Secret),
+    /// A JWT that its signing key signs (RFC 7523 §2.2).
+    PrivateKeyJwt {
+        /// For whom it is made.
+        audience: Audience,
+        /// `typ` of its header; `None`: it has none.
+        typ: Option<String>,
     },
-}
-
-impl RegistrationCredential {
-    /// The certificates to show, the first for new logins.
-    #[must_use]
-    pub fn certificates(&self) -> &[CertificateFiles] {
-        match self {
-            Self::TlsClientAuth { certificates } | Self::ClientSecretBasic { certificates, .. } => {
-                certificates
-            }
-        }
-    }
 }
 
 /// A registration, and what only the provider client needs.
@@ -53,50 +49,36 @@ pub struct RegistrationSettings {
     pub registration: Registration,
     /// How Relais proves who it is.
     pub credential: RegistrationCredential,
+    /// The certificates to show, the first for new logins. Never empty where the credential is a certificate.
+    pub certificates: Vec<CertificateFiles>,
+    /// What it signs with, where it signs.
+    pub signing: Option<SigningSettings>,
     /// Accepted signature algorithms of ID tokens (RFC 7518 §3.1 names): never empty, never `none` or `HS…`.
     pub id_token_algs: Vec<String>,
     /// Form parameters that go with every authentication request.
     pub extra_parameters: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Auth {
     Tls,
-    Secret,
-    Later,
+    SelfSigned,
+    Basic,
+    Post,
+    Jwt,
 }
 
 /// The names of RFC 8414.
 const AUTHS: &[(&str, Auth)] = &[
     ("tls_client_auth", Auth::Tls),
-    ("client_secret_basic", Auth::Secret),
-    ("self_signed_tls_client_auth", Auth::Later),
-    ("private_key_jwt", Auth::Later),
-    ("client_secret_post", Auth::Later),
+    ("self_signed_tls_client_auth", Auth::SelfSigned),
+    ("client_secret_basic", Auth::Basic),
+    ("client_secret_post", Auth::Post),
+    ("private_key_jwt", Auth::Jwt),
 ];
 
 const SIGNATURE_ALGS: &[&str] =
     &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
-
-/// Parameters of CIBA §7.1 and of client authentication: Relais's own to set.
-const PROTOCOL_PARAMETERS: &[&str] = &[
-    "scope",
-    "client_notification_token",
-    "acr_values",
-    "login_hint_token",
-    "id_token_hint",
-    "login_hint",
-    "binding_message",
-    "user_code",
-    "requested_expiry",
-    "request",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "grant_type",
-    "auth_req_id",
-];
 
 const CHANNELS: &[&str] = &["MOBILE", "CARD"];
 
@@ -110,6 +92,7 @@ pub(super) fn read(
     ring: Option<&KeyRing>,
 ) -> Vec<RegistrationSettings> {
     let declared = root.section("providers");
+    let is_reachable = root.section("listeners").has("providers");
     root.section("registrations")
         .sections()
         .filter_map(|(name, reader)| {
@@ -118,7 +101,8 @@ pub(super) fn read(
                 let found = providers.iter().find(|settings| settings.provider.name == *provider)?;
                 Some(found.provider.profile)
             });
-            read_one(name, &reader, provider, profile, ring)
+            let delivery = read_delivery(&reader, is_reachable);
+            read_one(name, &reader, provider, profile, delivery, ring)
         })
         .collect()
 }
@@ -141,77 +125,110 @@ fn read_one(
     reader: &Reader<'_>,
     provider: Option<ProviderName>,
     profile: Option<&Profile>,
+    delivery: Delivery,
     ring: Option<&KeyRing>,
 ) -> Option<RegistrationSettings> {
     let name = reader.name(name);
     let client_id = reader.required("client_id", "write the client_id that the provider gave");
     let enabled = reader.flag("enabled", true);
-    let credential = read_credential(reader, ring);
-    check_delivery(reader);
+    let signing = signing::read(reader);
+    let certificates = reader.pairs("certificates");
+    certificates::check_pairs(reader, "certificates", &certificates);
+    let credential = read_credential(reader, &certificates, ring);
     let scope = read_scope(reader);
     let acr_values = reader.texts("acr_values");
     let id_token_algs = read_algs(reader);
     let channels = read_channels(reader, profile);
-    let extra_parameters = read_extra_parameters(reader, profile);
+    let extra_parameters = read_extra_parameters(reader);
     let request_lifetime = reader.duration("request_lifetime", REQUEST_LIFETIME);
     if request_lifetime > LONGEST_REQUEST_LIFETIME {
         reader.problem("request_lifetime", "is more than an hour", "write at most \"1h\"");
     }
+    let max_age = reader.has("max_age").then(|| reader.duration("max_age", REQUEST_LIFETIME));
+    let request_context = reader.flag("request_context", false);
     let registration = Registration {
         name: name?,
         provider: provider?,
         client_id: client_id?.to_owned(),
         enabled,
+        delivery,
         scope,
         acr_values,
         channels,
         request_lifetime,
+        max_age,
+        request_context,
     };
-    Some(RegistrationSettings { registration, credential: credential?, id_token_algs, extra_parameters })
+    Some(RegistrationSettings {
+        registration,
+        credential: credential?,
+        certificates,
+        signing,
+        id_token_algs,
+        extra_parameters,
+    })
 }
 
-fn read_credential(reader: &Reader<'_>, ring: Option<&KeyRing>) -> Option<RegistrationCredential> {
-    let auth = reader.required_word("auth", AUTHS);
-    let certificates = reader.pairs("certificates");
-    certificates::check_pairs(reader, "certificates", &certificates);
-    match auth? {
-        Auth::Tls => {
-            reader.refuse(&["client_secret", "client_secret_file"], "auth = \"tls_client_auth\"");
-            if certificates.is_empty() {
-                if !reader.has("certificates") {
-                    reader.problem(
-                        "certificates",
-                        "is missing",
-                        "write certificates = [{ cert = \"FILE\", key = \"FILE\" }]",
-                    );
-                } else if reader.is_empty_list("certificates") {
-                    reader.problem("certificates", "is empty", "name at least one certificate");
-                }
-                return None;
-            }
-            Some(RegistrationCredential::TlsClientAuth { certificates })
+fn read_credential(
+    reader: &Reader<'_>,
+    certificates: &[CertificateFiles],
+    ring: Option<&KeyRing>,
+) -> Option<RegistrationCredential> {
+    let auth = reader.required_word("auth", AUTHS)?;
+    let choice = format!("auth = {:?}", reader.text("auth").unwrap_or_default());
+    if !matches!(auth, Auth::Basic | Auth::Post) {
+        reader.refuse(&["client_secret", "client_secret_file"], &choice);
+    }
+    if auth != Auth::Jwt {
+        reader.refuse(signing::OF_ASSERTIONS, &choice);
+    }
+    match auth {
+        Auth::Tls => has_certificate(reader, certificates).then_some(RegistrationCredential::TlsClientAuth),
+        Auth::SelfSigned => {
+            has_certificate(reader, certificates).then_some(RegistrationCredential::SelfSignedTlsClientAuth)
         }
-        Auth::Secret => {
-            let secret = secrets::read(reader, "client_secret", ring)?;
-            Some(RegistrationCredential::ClientSecretBasic { secret, certificates })
+        Auth::Basic => {
+            secrets::read(reader, "client_secret", ring).map(RegistrationCredential::ClientSecretBasic)
         }
-        Auth::Later => {
-            reader.problem(
-                "auth",
-                "comes with a later version",
-                "use tls_client_auth or client_secret_basic",
-            );
-            None
+        Auth::Post => {
+            secrets::read(reader, "client_secret", ring).map(RegistrationCredential::ClientSecretPost)
         }
+        Auth::Jwt => signing::read_assertion(reader)
+            .map(|(audience, typ)| RegistrationCredential::PrivateKeyJwt { audience, typ }),
     }
 }
 
-fn check_delivery(reader: &Reader<'_>) {
-    // `false`: known to the format, not offered yet.
-    let modes = [("poll", true), ("ping", false), ("push", false)];
-    if reader.word("delivery", &modes) == Some(false) {
-        reader.problem("delivery", "comes with a later version", "write \"poll\"");
+fn has_certificate(reader: &Reader<'_>, certificates: &[CertificateFiles]) -> bool {
+    if !certificates.is_empty() {
+        return true;
     }
+    if !reader.has("certificates") {
+        let fix = "write certificates = [{ cert = \"FILE\", key = \"FILE\" }]";
+        reader.problem("certificates", "is missing", fix);
+    } else if reader.is_empty_list("certificates") {
+        reader.problem("certificates", "is empty", "name at least one certificate");
+    }
+    false
+}
+
+fn read_delivery(reader: &Reader<'_>, is_reachable: bool) -> Delivery {
+    let modes = Delivery::ALL.map(|delivery| (delivery.as_str(), delivery));
+    let delivery = reader.word("delivery", &modes).unwrap_or(Delivery::Poll);
+    if delivery != Delivery::Poll && !is_reachable {
+        reader.problem(
+            "delivery",
+            format!("is {}, and nothing listens for the provider", delivery.as_str()),
+            "add [listeners.providers] with bind, public_url and tls, or write \"poll\"",
+        );
+    }
+    if delivery == Delivery::Push {
+        reader.warn(
+            "delivery",
+            "is push: tokens come to an address that others than the provider can call too",
+            "use \"ping\" or \"poll\" if the provider offers one of them",
+        );
+    }
+    delivery
 }
 
 fn read_scope(reader: &Reader<'_>) -> Vec<String> {
@@ -269,11 +286,9 @@ fn read_channels(reader: &Reader<'_>, profile: Option<&Profile>) -> Vec<String> 
     channels
 }
 
-fn read_extra_parameters(reader: &Reader<'_>, profile: Option<&Profile>) -> BTreeMap<String, String> {
+fn read_extra_parameters(reader: &Reader<'_>) -> BTreeMap<String, String> {
     let parameters = reader.parameters("extra_parameters");
-    let channel = profile.and_then(|profile| profile.channel_parameter);
-    let is_ours = |name: &str| PROTOCOL_PARAMETERS.contains(&name) || channel == Some(name);
-    for name in parameters.keys().filter(|name| is_ours(name)) {
+    for name in parameters.keys().filter(|name| RESERVED.contains(&name.as_str())) {
         reader.problem(
             &format!("extra_parameters.{name}"),
             "is a parameter of the protocol, which Relais sets by itself",

@@ -3,6 +3,7 @@
 mod documents;
 mod rules;
 mod secrets;
+mod signing;
 mod sources;
 mod values;
 

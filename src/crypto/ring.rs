@@ -27,6 +27,10 @@ pub enum Purpose {
     LoginToken,
     /// Finding a session by its handle.
     SessionHandle,
+    /// Finding a login by the token that its provider notifies with.
+    NotificationToken,
+    /// Recognising the provider's name of a request, where it comes back in a notification.
+    ProviderRequest,
     /// Finding an earlier start by its `Idempotency-Key`.
     IdempotencyKey,
     /// Recognising the body of an earlier start.
@@ -40,6 +44,8 @@ impl Purpose {
         match self {
             Self::LoginToken => b"hash/login-token",
             Self::SessionHandle => b"hash/session-handle",
+            Self::NotificationToken => b"hash/notification-token",
+            Self::ProviderRequest => b"hash/provider-request",
             Self::IdempotencyKey => b"hash/idempotency-key",
             Self::ReplayBody => b"hash/replay-body",
             Self::AuditRecord => b"hash/audit-record",
@@ -135,6 +141,8 @@ pub enum RingError {
 pub(super) struct SubKeys {
     login_token: hmac::Key,
     session_handle: hmac::Key,
+    notification_token: hmac::Key,
+    provider_request: hmac::Key,
     idempotency_key: hmac::Key,
     replay_body: hmac::Key,
     audit_record: hmac::Key,
@@ -152,6 +160,8 @@ impl SubKeys {
         Ok(Self {
             login_token: mac_key(&root, Purpose::LoginToken.label())?,
             session_handle: mac_key(&root, Purpose::SessionHandle.label())?,
+            notification_token: mac_key(&root, Purpose::NotificationToken.label())?,
+            provider_request: mac_key(&root, Purpose::ProviderRequest.label())?,
             idempotency_key: mac_key(&root, Purpose::IdempotencyKey.label())?,
             replay_body: mac_key(&root, Purpose::ReplayBody.label())?,
             audit_record: mac_key(&root, Purpose::AuditRecord.label())?,
@@ -165,6 +175,8 @@ impl SubKeys {
         let key = match purpose {
             Purpose::LoginToken => &self.login_token,
             Purpose::SessionHandle => &self.session_handle,
+            Purpose::NotificationToken => &self.notification_token,
+            Purpose::ProviderRequest => &self.provider_request,
             Purpose::IdempotencyKey => &self.idempotency_key,
             Purpose::ReplayBody => &self.replay_body,
             Purpose::AuditRecord => &self.audit_record,

@@ -1,6 +1,7 @@
-//! Login tokens and session handles: how they are drawn, derived, recognised and hashed.
+//! Login tokens, session handles and notification tokens: how they are drawn, derived, recognised and hashed.
 //!
-//! A token is `rlt_` (login token) or `rsh_` (session handle), 43 characters base64url of 32 bytes, and 6 characters of
+//! A token is `rlt_` (login token), `rsh_` (session handle) or `rnt_` (notification token: what a provider comes with,
+//! never a client), 43 characters base64url of 32 bytes, and 6 characters of
 //! checksum: base64url of the first 4 bytes of SHA-256 over what stands before. The prefix and the checksum let a
 //! secret scanner find it and let the server tell a mistyped token from an unknown one without asking the store.
 //! Only keyed hashes of them are ever stored (R-E-01, R-E-02).
@@ -16,12 +17,13 @@ use zeroize::Zeroizing;
 use super::ring::{KeyRing, KeyedHash, Purpose, tag_bytes};
 use crate::domain::ids::LoginId;
 use crate::domain::random::Random;
-use crate::domain::secret::{LoginToken, Secret, SessionHandle};
+use crate::domain::secret::{LoginToken, NotificationToken, Secret, SessionHandle};
 
 const PREFIX: usize = 4;
 const BODY: usize = 43;
 const CHECKSUM: usize = 6;
 const LENGTH: usize = PREFIX + BODY + CHECKSUM;
+const NOTIFICATION: &str = "rnt_";
 
 /// Which of the two kinds of token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,13 +70,19 @@ impl Parsed {
 /// A login token of 256 random bits.
 #[must_use]
 pub fn draw_login_token(random: &dyn Random) -> LoginToken {
-    LoginToken(draw(TokenKind::LoginToken, random))
+    LoginToken(draw(TokenKind::LoginToken.prefix(), random))
 }
 
 /// A session handle of 256 random bits.
 #[must_use]
 pub fn draw_session_handle(random: &dyn Random) -> SessionHandle {
-    SessionHandle(draw(TokenKind::SessionHandle, random))
+    SessionHandle(draw(TokenKind::SessionHandle.prefix(), random))
+}
+
+/// A notification token of 256 random bits, in the characters of RFC 6750 §2.1.
+#[must_use]
+pub fn draw_notification_token(random: &dyn Random) -> NotificationToken {
+    NotificationToken(draw(NOTIFICATION, random))
 }
 
 /// The login token of a start that had an `Idempotency-Key`: an HMAC over the login and the key, so that a repeated
@@ -93,23 +101,34 @@ pub fn derive_login_token(
     mac.update(login_id.0.as_bytes());
     mac.update(idempotency_key.as_bytes());
     let bytes = Zeroizing::new(tag_bytes(&mac.sign()));
-    Some(LoginToken(format(TokenKind::LoginToken, &bytes)))
+    Some(LoginToken(format(TokenKind::LoginToken.prefix(), &bytes)))
 }
 
 /// Recognises a token by its form alone.
 #[must_use]
 pub fn parse(text: &str) -> Parsed {
-    let Some((content, checksum)) = text.split_at_checked(PREFIX + BODY) else { return Parsed::Malformed };
-    let Some((prefix, body)) = content.split_at_checked(PREFIX) else { return Parsed::Malformed };
+    match prefix_of(text) {
+        Some("rlt_") => Parsed::LoginToken(LoginToken(Secret::new(text))),
+        Some("rsh_") => Parsed::SessionHandle(SessionHandle(Secret::new(text))),
+        _ => Parsed::Malformed,
+    }
+}
+
+/// Recognises a notification token by its form alone; `None` for everything else.
+#[must_use]
+pub fn parse_notification_token(text: &str) -> Option<NotificationToken> {
+    (prefix_of(text)? == NOTIFICATION).then(|| NotificationToken(Secret::new(text)))
+}
+
+/// The prefix of what is otherwise well-formed.
+fn prefix_of(text: &str) -> Option<&str> {
+    let (content, checksum) = text.split_at_checked(PREFIX + BODY)?;
+    let (prefix, body) = content.split_at_checked(PREFIX)?;
     let mut bytes = Zeroizing::new([0; 32]);
     let well_formed = text.len() == LENGTH
         && URL_SAFE_NO_PAD.decode_slice(body, &mut *bytes) == Ok(32)
         && verify_slices_are_equal(checksum.as_bytes(), checksum_of(content).as_bytes()).is_ok();
-    match prefix {
-        "rlt_" if well_formed => Parsed::LoginToken(LoginToken(Secret::new(text))),
-        "rsh_" if well_formed => Parsed::SessionHandle(SessionHandle(Secret::new(text))),
-        _ => Parsed::Malformed,
-    }
+    well_formed.then_some(prefix)
 }
 
 /// The hash under which a new login token is stored.
@@ -136,16 +155,28 @@ pub fn handle_candidates(ring: &KeyRing, handle: &SessionHandle) -> Vec<KeyedHas
     ring.candidates(Purpose::SessionHandle, handle.0.expose().as_bytes())
 }
 
-fn draw(kind: TokenKind, random: &dyn Random) -> Secret {
-    let mut bytes = Zeroizing::new([0; 32]);
-    random.fill(&mut *bytes);
-    format(kind, &bytes)
+/// The hash under which a new notification token is stored.
+#[must_use]
+pub fn hash_notification_token(ring: &KeyRing, token: &NotificationToken) -> KeyedHash {
+    ring.hash(Purpose::NotificationToken, token.0.expose().as_bytes())
 }
 
-fn format(kind: TokenKind, bytes: &[u8; 32]) -> Secret {
+/// The hashes under which a presented notification token may be stored.
+#[must_use]
+pub fn notification_token_candidates(ring: &KeyRing, token: &NotificationToken) -> Vec<KeyedHash> {
+    ring.candidates(Purpose::NotificationToken, token.0.expose().as_bytes())
+}
+
+fn draw(prefix: &str, random: &dyn Random) -> Secret {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random.fill(&mut *bytes);
+    format(prefix, &bytes)
+}
+
+fn format(prefix: &str, bytes: &[u8; 32]) -> Secret {
     // Reserved at once: a text that grows would leave a copy of its beginning behind.
     let mut text = String::with_capacity(LENGTH);
-    text.push_str(kind.prefix());
+    text.push_str(prefix);
     URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
     let checksum = checksum_of(&text);
     text.push_str(&checksum);

@@ -1,10 +1,12 @@
 //! Applications: the clients of Relais.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::assertion_key::AssertionKey;
 use super::names::{ApplicationName, RegistrationName, TenantName};
 
 /// What kind of client an application is.
@@ -54,6 +56,13 @@ pub enum ApplicationCredential {
     /// `client_secret_basic`: SHA-256 of the secret. Generated secrets have 256 bits, so no slow hash is needed;
     /// it is compared in constant time.
     SecretSha256([u8; 32]),
+    /// `private_key_jwt`: the public keys that its assertions are signed with.
+    AssertionKeys {
+        /// The keys; never empty.
+        keys: Vec<AssertionKey>,
+        /// The file that they were read from: it is read again when it changes.
+        file: PathBuf,
+    },
     /// `self_signed_tls_client_auth`: SHA-256 of the DER certificate, one of these.
     CertificateSha256(Vec<[u8; 32]>),
     /// `tls_client_auth`, by subject distinguished name (RFC 4514 text).
@@ -66,7 +75,10 @@ impl ApplicationCredential {
     /// Whether the connection must carry a certificate of the application.
     #[must_use]
     pub const fn is_certificate(&self) -> bool {
-        !matches!(self, Self::SecretSha256(_))
+        match self {
+            Self::SecretSha256(_) | Self::AssertionKeys { .. } => false,
+            Self::CertificateSha256(_) | Self::SubjectDn(_) | Self::SanDns(_) => true,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use super::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
-use super::registration::Environment;
+use super::registration::{Delivery, Environment};
 use super::secret::Secret;
 use super::support_code::SupportCode;
 use super::time::Timestamp;
@@ -307,6 +307,8 @@ pub struct Login {
     pub environment: Environment,
     /// For the help desk.
     pub support_code: SupportCode,
+    /// How its outcome comes: as its registration had it when it was started.
+    pub delivery: Delivery,
     /// The application's own reference.
     pub reference: Option<String>,
     /// `MOBILE`, `CARD`: where the registration has channels.

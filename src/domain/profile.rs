@@ -94,6 +94,9 @@ pub struct Profile {
     pub identity_claims: &'static [&'static str],
     /// Time-out of one token poll. CIBA §10.1 wants 30 s and more where the provider may long-poll.
     pub poll_timeout: Duration,
+    /// How many polls of the provider are under way at once, those of all its registrations together. More where a
+    /// poll may be held open until the person has decided.
+    pub polls_at_once: usize,
     /// Added to the interval: Keycloak counts it from the arrival of the previous poll.
     pub poll_margin: Duration,
     /// Time-out of the backchannel authentication request.
@@ -106,6 +109,8 @@ pub struct Profile {
     pub subject_rule: SubjectRule,
     /// The claim that says how the person authenticated (`CARD`, `MOBILE`).
     pub authenticated_by_claim: Option<&'static str>,
+    /// Whether the CN of a client certificate is expected to be the `client_id`.
+    pub common_name_is_client_id: bool,
     /// Whether `acr_values_supported` of the metadata means anything (PSC's does not).
     pub trusts_advertised_acr: bool,
 }
@@ -117,12 +122,14 @@ static PSC: Profile = Profile {
     binding_rule: BindingRule::TwoDigits,
     identity_claims: &["SubjectNameID", "preferred_username"],
     poll_timeout: Duration::from_secs(8),
+    polls_at_once: 256,
     poll_margin: Duration::from_millis(250),
     start_timeout: Duration::from_secs(20),
     channel_parameter: Some("channel"),
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     subject_rule: SubjectRule::Psc,
     authenticated_by_claim: Some("authMode"),
+    common_name_is_client_id: true,
     trusts_advertised_acr: false,
 };
 
@@ -133,12 +140,14 @@ static KEYCLOAK: Profile = Profile {
     binding_rule: BindingRule::KeycloakPlainText,
     identity_claims: &["preferred_username"],
     poll_timeout: Duration::from_secs(8),
+    polls_at_once: 256,
     poll_margin: Duration::from_millis(250),
     start_timeout: Duration::from_secs(20),
     channel_parameter: None,
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     subject_rule: SubjectRule::Standard,
     authenticated_by_claim: None,
+    common_name_is_client_id: false,
     trusts_advertised_acr: true,
 };
 
@@ -149,11 +158,38 @@ static GENERIC: Profile = Profile {
     binding_rule: BindingRule::KeycloakPlainText,
     identity_claims: &["preferred_username"],
     poll_timeout: Duration::from_secs(35),
+    polls_at_once: 4096,
     poll_margin: Duration::ZERO,
     start_timeout: Duration::from_secs(20),
     channel_parameter: None,
     unknown_person_descriptions: &[],
     subject_rule: SubjectRule::Standard,
     authenticated_by_claim: None,
+    common_name_is_client_id: false,
     trusts_advertised_acr: true,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rp_018_a_binding_message_is_what_the_provider_takes() {
+        let fifty = "a".repeat(50);
+        for good in ["4", "42", "A-b._+/!?#9", &fifty] {
+            assert!(BindingRule::KeycloakPlainText.accepts(good), "{good}");
+        }
+        let long = "a".repeat(51);
+        for bad in ["", "4 2", "é", "42\n", "a,b", "\0", &long] {
+            assert!(!BindingRule::KeycloakPlainText.accepts(bad), "{bad:?}");
+        }
+        assert!(BindingRule::TwoDigits.accepts("07"));
+        for bad in ["", "7", "007", "4a", "٤٢"] {
+            assert!(!BindingRule::TwoDigits.accepts(bad), "{bad:?}");
+        }
+        // What Relais draws by itself must do everywhere.
+        for name in [ProfileName::Psc, ProfileName::Keycloak, ProfileName::Generic] {
+            assert!((0..100).all(|drawn| name.profile().binding_rule.accepts(&format!("{drawn:02}"))));
+        }
+    }
+}

@@ -30,6 +30,32 @@ impl Environment {
     }
 }
 
+/// How the outcome of a login comes (CIBA §5): a registration has exactly one way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Delivery {
+    /// Relais asks, at intervals.
+    Poll,
+    /// The provider says when to ask. Relais asks at intervals all the same: a message may get lost.
+    Ping,
+    /// The provider sends the outcome itself. Relais never asks.
+    Push,
+}
+
+impl Delivery {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Poll, Self::Ping, Self::Push];
+
+    /// As configuration writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Ping => "ping",
+            Self::Push => "push",
+        }
+    }
+}
+
 /// An OpenID Provider that Relais talks to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Provider {
@@ -59,6 +85,8 @@ pub struct Registration {
     pub client_id: String,
     /// `false`: no new login, no pick-up, its sessions end.
     pub enabled: bool,
+    /// How the outcome of its logins comes.
+    pub delivery: Delivery,
     /// Requested scopes, `openid` among them.
     pub scope: Vec<String>,
     /// Requested `acr_values`, in order of preference; an ID token must carry one of them. Empty: none asked.
@@ -67,4 +95,8 @@ pub struct Registration {
     pub channels: Vec<String>,
     /// The longest that an authentication request may live at the provider, also when its answer was lost.
     pub request_lifetime: Duration,
+    /// How long ago the person may have authenticated, where that is bounded.
+    pub max_age: Option<Duration>,
+    /// Whether the provider is told the login's `client_context`, as `request_context` (FAPI-CIBA §5.3).
+    pub request_context: bool,
 }

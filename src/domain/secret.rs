@@ -46,6 +46,11 @@ impl SecretBytes {
 #[derive(Clone)]
 pub struct LoginToken(pub Secret);
 
+/// The secret that a provider proves itself with when it tells the outcome of one login by itself (`rnt_…`): the
+/// `client_notification_token` of CIBA §7.1.
+#[derive(Clone)]
+pub struct NotificationToken(pub Secret);
+
 /// The secret that uses one session (`rsh_…`): the *jeton applicatif* of the CI-SIS guide.
 #[derive(Clone)]
 pub struct SessionHandle(pub Secret);

@@ -1,16 +1,21 @@
 //! Which application is calling (contract: "Who is calling").
 //!
 //! Exactly the declared kind of credential counts: an application that is registered for a certificate cannot fall
-//! back to a secret, and the reverse (R-F-02). Unknown names and wrong secrets are one answer.
+//! back to a secret, and the reverse (R-F-02). Unknown names and wrong secrets are one answer. An assertion counts once
+//! over all nodes, however often and wherever it is presented at the same time (R-F-01).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use thiserror::Error;
 
 use super::Engine;
+use super::assertion::judge;
 use super::directory::Directory;
+use super::ports::{SpendAssertion, StoreError};
+use crate::crypto::assertion::{Assertion, AssertionError};
 use crate::domain::application::{Application, ApplicationCredential};
 use crate::domain::names::ApplicationName;
 use crate::domain::secret::Secret;
@@ -37,36 +42,112 @@ pub enum Credential {
         /// Its secret.
         secret: Secret,
     },
+    /// `Relais-Client-Assertion` (RFC 7523).
+    Assertion {
+        /// The JWT.
+        jwt: Secret,
+        /// What it must have been made for: the listener that it came to.
+        audience: Arc<str>,
+    },
     /// The connection's client certificate.
     Certificate(CallerCertificate),
 }
 
+/// An application that has proven who it is.
+pub struct Authenticated {
+    /// The application.
+    pub application: Arc<Application>,
+    /// The thumbprint (RFC 7638) of the key that signed its assertion.
+    pub jkt: Option<String>,
+}
+
 /// Why a caller is no application.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum AuthenticateError {
+    /// An application's own key has signed the assertion, and it does not count.
+    #[error("the assertion breaks the rule {rule}")]
+    Assertion {
+        /// Which rule: the name of a claim.
+        rule: &'static str,
+    },
     /// Unknown, wrong, or not the declared kind.
     #[error("no application by that credential")]
     Unknown,
     /// Switched off.
     #[error("the application is disabled")]
     Disabled,
+    /// Whether the assertion has been taken before cannot be said.
+    #[error("the store cannot say")]
+    Store(#[source] StoreError),
 }
+
+/// An assertion is remembered for so long beyond its end: another node's clock may be late.
+const REMEMBERED: Duration = Duration::from_mins(10);
 
 impl Engine {
     /// The application behind `credential`.
-    pub fn authenticate(&self, credential: &Credential) -> Result<Arc<Application>, AuthenticateError> {
-        let directory = self.directory.load();
+    pub async fn authenticate(&self, credential: &Credential) -> Result<Authenticated, AuthenticateError> {
+        let directory = self.directory.load_full();
         let application = match credential {
-            Credential::Basic { name, secret } => name
-                .parse::<ApplicationName>()
-                .ok()
-                .and_then(|name| directory.application(&name).cloned())
+            Credential::Basic { name, secret } => by_name(&directory, name)
                 .filter(|application| secret_matches(&application.credential, secret)),
             Credential::Certificate(certificate) => owner_of(&directory, certificate),
+            Credential::Assertion { jwt, audience } => {
+                return self.by_assertion(&directory, jwt, audience).await;
+            }
         }
         .ok_or(AuthenticateError::Unknown)?;
-        if application.enabled { Ok(application) } else { Err(AuthenticateError::Disabled) }
+        if !application.enabled {
+            return Err(AuthenticateError::Disabled);
+        }
+        Ok(Authenticated { application, jkt: None })
     }
+
+    async fn by_assertion(
+        &self,
+        directory: &Directory,
+        jwt: &Secret,
+        audience: &str,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let unknown = |error: AssertionError| {
+            tracing::info!(rule = error.rule(), "a client assertion is refused");
+            AuthenticateError::Unknown
+        };
+        let assertion = Assertion::read(jwt.expose()).map_err(unknown)?;
+        let application =
+            assertion.issuer().and_then(|name| by_name(directory, name)).ok_or(AuthenticateError::Unknown)?;
+        let ApplicationCredential::AssertionKeys { keys, .. } = &application.credential else {
+            return Err(AuthenticateError::Unknown);
+        };
+        let (claims, key) = assertion.verify(keys).map_err(unknown)?;
+        let refused = |rule| {
+            tracing::info!(application = %application.name, rule, "a client assertion is refused");
+            AuthenticateError::Assertion { rule }
+        };
+        let now = self.clock.now();
+        let told = judge(claims, application.name.as_str(), audience, now).map_err(refused)?;
+        if !application.enabled {
+            return Err(AuthenticateError::Disabled);
+        }
+        let spend = SpendAssertion {
+            tenant: application.tenant.clone(),
+            application: application.name.clone(),
+            jti: told.jti,
+            attempt: self.attempt(),
+            now,
+            until: told.exp + REMEMBERED,
+        };
+        if !self.store.spend_assertion(spend).await.map_err(AuthenticateError::Store)? {
+            return Err(refused("jti"));
+        }
+        let jkt = Some(key.thumbprint.clone());
+        Ok(Authenticated { application, jkt })
+    }
+}
+
+fn by_name(directory: &Directory, name: &str) -> Option<Arc<Application>> {
+    let name = name.parse::<ApplicationName>().ok()?;
+    directory.application(&name).cloned()
 }
 
 /// The one application that a certificate belongs to. Where configuration gives it to several (by thumbprint here, by
@@ -97,7 +178,7 @@ fn secret_matches(credential: &ApplicationCredential, secret: &Secret) -> bool {
 #[must_use]
 pub fn certificate_matches(credential: &ApplicationCredential, certificate: &CallerCertificate) -> bool {
     match credential {
-        ApplicationCredential::SecretSha256(_) => false,
+        ApplicationCredential::SecretSha256(_) | ApplicationCredential::AssertionKeys { .. } => false,
         ApplicationCredential::CertificateSha256(thumbprints) => {
             thumbprints.contains(&certificate.thumbprint)
         }

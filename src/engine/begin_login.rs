@@ -14,7 +14,8 @@ use super::ports::{
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginStatus, hidden_delay};
 use crate::domain::names::RegistrationName;
 use crate::domain::profile::Profile;
-use crate::domain::secret::Secret;
+use crate::domain::registration::Delivery;
+use crate::domain::secret::{NotificationToken, Secret};
 use crate::domain::time::Timestamp;
 use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
@@ -55,6 +56,7 @@ pub(super) struct Begin {
     pub(super) acr_values: Vec<String>,
     pub(super) requested_expiry: Option<u32>,
     pub(super) user_code: Option<Secret>,
+    pub(super) notification_token: Option<NotificationToken>,
     pub(super) reveal_unknown_person: bool,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
             acr_values,
             requested_expiry,
             user_code,
+            notification_token,
             reveal_unknown_person,
         } = begin;
         let request = BackchannelRequest {
@@ -85,6 +88,8 @@ impl Engine {
             acr_values: acr_values.clone(),
             requested_expiry,
             user_code,
+            notification_token,
+            client_context: login.client_context.clone(),
         };
         match self.providers.start(&login.registration, request).await {
             Ok(acknowledgement) => {
@@ -106,6 +111,10 @@ impl Engine {
     ) {
         let now = self.clock.now();
         let until = now + lifetime;
+        let request = match job.login.delivery {
+            Delivery::Poll => None,
+            Delivery::Ping | Delivery::Push => Some(self.request_hash(&acknowledgement.auth_req_id)),
+        };
         let acknowledge = Acknowledge {
             login_id: job.login.login_id,
             attempt: self.attempt(),
@@ -114,6 +123,7 @@ impl Engine {
             until,
             interval: acknowledgement.interval,
             auth_req_id: acknowledgement.auth_req_id,
+            request,
             slot_until: until + SLOT_GRACE,
         };
         let written = self.persist(until, || self.store.acknowledge(acknowledge.clone())).await;
@@ -126,7 +136,11 @@ impl Engine {
                     "the provider has acknowledged the login"
                 );
                 self.login_changed(login.login_id);
+                let (login_id, delivery) = (login.login_id, login.delivery);
                 self.poller.add(self, PollJob { login: *login, ..job });
+                if delivery == Delivery::Ping {
+                    self.hear_early_announcement(login_id).await;
+                }
             }
             // Cancelled meanwhile: the store has freed the slot, and the request is never polled.
             Some(Transition::Lost(login)) => self.login_changed(login.login_id),

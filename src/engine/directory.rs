@@ -4,9 +4,11 @@
 //! off takes effect at the next call.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::application::Application;
+use crate::domain::application::{Application, ApplicationCredential};
+use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::{ApplicationName, ProviderName, RegistrationName};
 use crate::domain::registration::{Provider, Registration};
 
@@ -43,7 +45,7 @@ impl Directory {
     }
 
     /// This directory with what `fresh` may change while the server runs: applications over the registrations that
-    /// there are, and the switches.
+    /// there are, and the switches. Keys of assertions are somebody else's business while their file stays the same.
     #[must_use]
     pub fn reloaded(&self, fresh: &Self) -> Self {
         let switched =
@@ -64,8 +66,43 @@ impl Directory {
                 ..(**registration).clone()
             })
             .collect();
-        let applications = fresh.applications.values().map(|application| (**application).clone()).collect();
+        let applications = fresh.applications.values().map(|fresh| self.with_present_keys(fresh)).collect();
         Self::new(applications, registrations, providers)
+    }
+
+    /// A fresh application with the keys that are in force, where they are from the same file: whoever watches the file
+    /// may have read it later than the configuration was read.
+    fn with_present_keys(&self, fresh: &Application) -> Application {
+        let present = self.applications.get(&fresh.name).map(|present| &present.credential);
+        match (&fresh.credential, present) {
+            (
+                ApplicationCredential::AssertionKeys { file, .. },
+                Some(present @ ApplicationCredential::AssertionKeys { file: own, .. }),
+            ) if file == own => Application { credential: present.clone(), ..fresh.clone() },
+            _ => fresh.clone(),
+        }
+    }
+
+    /// This directory with other keys for the assertions of one application; as it is, where that application has
+    /// none or reads them from elsewhere by now.
+    #[must_use]
+    pub fn with_assertion_keys(&self, name: &ApplicationName, keys: &[AssertionKey], file: &Path) -> Self {
+        let renewed = |application: &Arc<Application>| match &application.credential {
+            ApplicationCredential::AssertionKeys { file: own, .. }
+                if application.name == *name && own.as_path() == file =>
+            {
+                let credential =
+                    ApplicationCredential::AssertionKeys { keys: keys.to_vec(), file: file.to_owned() };
+                Arc::new(Application { credential, ..(**application).clone() })
+            }
+            _ => Arc::clone(application),
+        };
+        let applications = self
+            .applications
+            .iter()
+            .map(|(name, application)| (name.clone(), renewed(application)))
+            .collect();
+        Self { applications, registrations: self.registrations.clone(), providers: self.providers.clone() }
     }
 
     /// An application by its name.

@@ -14,6 +14,7 @@ use super::ports::{DeadFor, EndLogin, SlotFate, StoreError};
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
+use crate::domain::registration::Delivery;
 use crate::telemetry::error_chain::ErrorChain;
 
 const LENGTH: Duration = Duration::from_secs(5);
@@ -83,9 +84,13 @@ impl Engine {
                 }
             };
             // First what must be polled: it is this node's now, and in no other queue.
-            for job in adopted.pending {
+            for job in &adopted.pending {
                 tracing::info!(login.id = %job.login.login_id, "a login of another node is adopted");
-                self.poller.add(self, job);
+            }
+            let may_be_announced = adopted.pending.iter().any(|job| job.login.delivery == Delivery::Ping);
+            self.poller.add_adopted(self, adopted.pending);
+            if may_be_announced {
+                self.hear_announcements().await;
             }
             for login_id in adopted.starting {
                 if let Err(error) = self.fail_orphan(login_id, registration.request_lifetime).await {

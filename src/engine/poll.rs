@@ -29,28 +29,34 @@ const MOST_BACK_OFF: u32 = 3;
 struct Next {
     pace: Pace,
     at: Monotonic,
+    held_back: Monotonic,
     failures: u32,
 }
 
 impl Engine {
     /// Sends one poll and acts on the answer.
     pub(super) async fn poll_once(self: Arc<Self>, waiting: Waiting) {
+        let login_id = waiting.job.login.login_id;
         if waiting.give_up {
-            self.finish(&waiting, EndStatus::Expired, LoginReason::Expired).await;
+            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired).await;
+            self.poller.forget(login_id);
             return;
         }
+        let Some((mut waiting, place)) = self.place(waiting).await else { return };
         if !self.lease.is_valid(self.clock.monotonic()) {
             self.poller.put(self.clock.monotonic(), waiting);
             return;
         }
+        waiting.announced |= self.poller.begin(login_id);
         let sent = self.clock.monotonic();
         let login = &waiting.job.login;
         let request = PollRequest {
             x5t: login.x5t.clone(),
             auth_req_id: waiting.job.auth_req_id.clone(),
-            expectation: self.expectation(&waiting),
+            expectation: self.expectation(login, &waiting.job.scope, &waiting.job.acr_values),
         };
         let answer = self.providers.poll(&login.registration, request).await;
+        drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {
             PollAnswer::Pending { retry_after } => {
@@ -62,21 +68,27 @@ impl Engine {
             PollAnswer::Unreachable { retry_after } => {
                 self.again(waiting, sent, Outcome::Unreachable, retry_after).await;
             }
-            PollAnswer::Ended { status, reason } => self.finish(&waiting, status, reason).await,
-            PollAnswer::Approved(approved) => self.approve(waiting, *approved).await,
+            PollAnswer::Ended { status, reason } => {
+                self.finish(login, status, reason).await;
+                self.poller.forget(login_id);
+            }
+            PollAnswer::Approved(approved) => {
+                self.approve(login, *approved).await;
+                self.poller.forget(login_id);
+            }
         }
     }
 
-    fn expectation(&self, waiting: &Waiting) -> Expectation {
-        let login = &waiting.job.login;
+    /// What an answer about `login` must agree with.
+    pub(super) fn expectation(&self, login: &Login, scope: &[String], acr_values: &[String]) -> Expectation {
         let lifetime = match login.state {
             LoginState::Pending { until, .. } => until.since(login.created_at),
             _ => self.request_lifetime(login),
         };
         Expectation {
             login_hint: login.login_hint.clone().unwrap_or_else(|| Secret::new("")),
-            scope: waiting.job.scope.clone(),
-            acr_values: waiting.job.acr_values.clone(),
+            scope: scope.to_vec(),
+            acr_values: acr_values.to_vec(),
             started_at: login.created_at,
             lifetime,
         }
@@ -91,7 +103,8 @@ impl Engine {
         retry_after: Option<Duration>,
     ) {
         if sent >= waiting.deadline {
-            self.finish(&waiting, EndStatus::Expired, LoginReason::Expired).await;
+            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired).await;
+            self.poller.forget(waiting.job.login.login_id);
             return;
         }
         let next = self.next(&waiting, sent, outcome, retry_after);
@@ -117,8 +130,8 @@ impl Engine {
         }
         waiting.interval = next.pace.interval;
         waiting.failures = next.failures;
-        let patience = self.last_poll_patience(&waiting.job.login);
-        self.poller.put_next(next.at, patience, waiting);
+        waiting.held_back = next.held_back;
+        self.poller.put_next(next.at, waiting);
     }
 
     fn next(
@@ -138,18 +151,21 @@ impl Engine {
             Outcome::Pending | Outcome::SlowDown => 0,
         };
         let margin = self.poll_margin(&waiting.job.login);
-        let held_back = retry_after.filter(|length| now + *length > sent + interval + margin);
+        let told = retry_after.filter(|length| now + *length > sent + interval + margin);
         // What the provider is owed, and no deadline makes earlier.
-        let owed = (sent + interval + margin).max(now).max(held_back.map_or(now, |length| now + length));
+        let not_before = told.map_or(now, |length| now + length);
+        let owed = (sent + interval + margin).max(not_before);
         // RFC 8628 §3.5: unanswered polls become rarer, exponentially; but not rarer than the deadline.
         let stretched = sent + interval * 2u32.pow(failures.saturating_sub(1).min(MOST_BACK_OFF)) + margin;
         let at = stretched.max(owed).min(waiting.deadline.max(owed));
         let pace = Pace {
             interval,
-            not_before: held_back.map(|length| wall + length),
+            not_before: told.map(|length| wall + length),
             provider_slow: failures >= SLOW_AFTER,
         };
-        Next { pace, at, failures }
+        // An announcement does not outdo a provider that has just said to come more rarely.
+        let held_back = if matches!(outcome, Outcome::SlowDown) { owed } else { not_before };
+        Next { pace, at, held_back, failures }
     }
 
     fn pace_of(&self, login: &Login) -> Option<Pace> {
@@ -163,8 +179,8 @@ impl Engine {
         }
     }
 
-    async fn finish(&self, waiting: &Waiting, status: EndStatus, reason: LoginReason) {
-        let login = &waiting.job.login;
+    /// Ends a pending login as the provider has said. `false` where that could not be written.
+    pub(super) async fn finish(&self, login: &Login, status: EndStatus, reason: LoginReason) -> bool {
         let end = EndLogin {
             login_id: login.login_id,
             attempt: self.attempt(),
@@ -177,13 +193,12 @@ impl Engine {
             hidden_until: None,
         };
         let deadline = end.now + self.pick_up_window(login);
-        self.persist(deadline, || self.end(end.clone(), &ENGINE)).await;
+        self.persist(deadline, || self.end(end.clone(), &ENGINE)).await.is_some()
     }
 
     /// A token answer is never dropped for a database error: its commit is repeated until the login's deadline
-    /// plus the pick-up window.
-    async fn approve(self: &Arc<Self>, waiting: Waiting, approved: Approved) {
-        let login = &waiting.job.login;
+    /// plus the pick-up window. `false` where it was given up.
+    pub(super) async fn approve(self: &Arc<Self>, login: &Login, approved: Approved) -> bool {
         let now = self.clock.now();
         let until = now + self.pick_up_window(login);
         let approve = Approve {
@@ -209,6 +224,7 @@ impl Engine {
                 );
                 self.login_changed(login.login_id);
                 self.read_userinfo_in_background(&login, approved);
+                true
             }
             Some(Transition::Lost(login)) => {
                 tracing::info!(
@@ -216,8 +232,10 @@ impl Engine {
                     status = login.state.status().as_str(),
                     "tokens came for a login that had ended; they are dropped"
                 );
+                true
             }
-            Some(Transition::NotFound) | None => {}
+            Some(Transition::NotFound) => true,
+            None => false,
         }
     }
 

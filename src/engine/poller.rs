@@ -2,14 +2,17 @@
 //!
 //! The node that starts a login polls it. Before each batch of sends one statement asks which of the due logins are
 //! still pending and this node's; nothing is sent without a valid lease. Intervals are monotonic and count from the
-//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls.
+//! sending (CIBA §10.1); one login never has two polls under way, since it is in the queue only between polls. A
+//! provider is sent a bounded number at once. An announcement of the provider makes one poll due at once, in a login's
+//! whole life: a flood of them makes no more. A login whose outcome the provider sends itself is in the queue to be given
+//! up, and is never polled.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use super::Engine;
@@ -17,6 +20,8 @@ use super::ports::PollJob;
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::LoginId;
 use crate::domain::login::LoginState;
+use crate::domain::names::ProviderName;
+use crate::domain::registration::Delivery;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// How long to wait before asking again while the lease is lapsed or the store does not answer.
@@ -37,12 +42,33 @@ pub(super) struct Waiting {
     pub(super) interval: Duration,
     /// When the login is given up, after one last poll.
     pub(super) deadline: Monotonic,
+    /// Until when the last poll may be sent.
+    pub(super) last_poll: Monotonic,
     /// Polls in a row that the provider has not answered.
     pub(super) failures: u32,
     /// When it is due; an entry of the heap that says another time is out of date.
     pub(super) due: Monotonic,
+    /// Not before this, whatever is announced: the provider has said so.
+    pub(super) held_back: Monotonic,
     /// It is due to be given up, not to be polled.
     pub(super) give_up: bool,
+    /// An announcement has made it due at once before.
+    pub(super) announced: bool,
+}
+
+impl Waiting {
+    /// Due at once, for the first announcement only. A login that the provider holds back until after its end stays
+    /// given up.
+    fn announce(&mut self) -> bool {
+        let is_too_late = self.held_back > self.last_poll;
+        if self.announced || is_too_late || self.job.login.delivery != Delivery::Ping {
+            return false;
+        }
+        self.announced = true;
+        self.give_up = false;
+        self.due = self.held_back;
+        true
+    }
 }
 
 #[derive(Default)]
@@ -50,6 +76,8 @@ struct Queue {
     due: BinaryHeap<Reverse<(Monotonic, LoginId)>>,
     /// Boxed: a map that grows has room for up to twice as many as are in it.
     waiting: HashMap<LoginId, Box<Waiting>>,
+    /// Those whose poll is under way, and whether an announcement has come meanwhile: the answer may be older than it.
+    under_way: HashMap<LoginId, bool>,
 }
 
 /// The timer queue.
@@ -58,26 +86,56 @@ pub(super) struct Poller {
     queue: Mutex<Queue>,
     /// Rung when an earlier due time may have come in.
     earlier: Notify,
+    /// The polls that each provider may be sent at once.
+    places: Mutex<HashMap<ProviderName, Arc<Semaphore>>>,
 }
 
 impl Poller {
     /// Takes a pending login in; its first poll goes out one full interval from now.
     pub(super) fn add(&self, engine: &Engine, job: PollJob) {
+        self.add_with(engine, job, |_| Duration::ZERO);
+    }
+
+    /// Takes in what somebody else polled. A node may leave thousands behind: their first polls are spread over a
+    /// second interval, so that the provider does not get them all at once, nor all those that follow.
+    pub(super) fn add_adopted(&self, engine: &Engine, jobs: Vec<PollJob>) {
+        let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX).max(1);
+        for (place, job) in (0..count).zip(jobs) {
+            self.add_with(engine, job, |interval| interval * place / count);
+        }
+    }
+
+    fn add_with(&self, engine: &Engine, job: PollJob, more: impl Fn(Duration) -> Duration) {
         let LoginState::Pending { until, interval, not_before, .. } = job.login.state else { return };
         let (now, monotonic) = (engine.clock.now(), engine.clock.monotonic());
         let deadline = monotonic + until.since(now);
         let margin = engine.poll_margin(&job.login);
         let held_back = not_before.map_or(monotonic, |at| monotonic + at.since(now));
-        let earliest = (monotonic + interval + margin).max(held_back);
-        let patience = engine.last_poll_patience(&job.login);
-        let waiting = Waiting { job, interval, deadline, failures: 0, due: earliest, give_up: false };
-        self.put_next(earliest, patience, waiting);
+        let earliest = (monotonic + interval + margin + more(interval)).max(held_back);
+        let last_poll = deadline + engine.last_poll_patience(&job.login);
+        let delivery = job.login.delivery;
+        let waiting = Waiting {
+            job,
+            interval,
+            deadline,
+            last_poll,
+            failures: 0,
+            due: earliest,
+            held_back,
+            give_up: delivery == Delivery::Push,
+            announced: false,
+        };
+        if waiting.give_up {
+            self.put(deadline, waiting);
+        } else {
+            self.put_next(earliest, waiting);
+        }
     }
 
     /// The next poll at `earliest`, which no deadline makes earlier. One that falls behind the deadline is the last,
-    /// and must fall within `patience` of it; else the login is given up at its deadline.
-    pub(super) fn put_next(&self, earliest: Monotonic, patience: Duration, waiting: Waiting) {
-        if earliest <= waiting.deadline + patience {
+    /// and must be sent in time; else the login is given up at its deadline.
+    pub(super) fn put_next(&self, earliest: Monotonic, waiting: Waiting) {
+        if earliest <= waiting.last_poll {
             self.put(earliest, waiting);
         } else {
             self.put(waiting.deadline, Waiting { give_up: true, ..waiting });
@@ -86,8 +144,12 @@ impl Poller {
 
     pub(super) fn put(&self, at: Monotonic, waiting: Waiting) {
         let login_id = waiting.job.login.login_id;
-        let waiting = Box::new(Waiting { due: at, ..waiting });
+        let mut waiting = Box::new(Waiting { due: at, ..waiting });
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.under_way.remove(&login_id) == Some(true) {
+            waiting.announce();
+        }
+        let at = waiting.due;
         let is_first = queue.due.peek().is_none_or(|Reverse((first, _))| at < *first);
         queue.due.push(Reverse((at, login_id)));
         queue.waiting.insert(login_id, waiting);
@@ -95,6 +157,28 @@ impl Poller {
         if is_first {
             self.earlier.notify_one();
         }
+    }
+
+    /// The provider has announced the outcome of a login: its next poll is due at once. Of a login that this node does
+    /// not poll nothing happens.
+    pub(super) fn ring(&self, login_id: LoginId) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rung) = queue.under_way.get_mut(&login_id) {
+            *rung = true;
+            return;
+        }
+        let Some(waiting) = queue.waiting.get_mut(&login_id) else { return };
+        if waiting.announce() {
+            let at = waiting.due;
+            queue.due.push(Reverse((at, login_id)));
+            drop(queue);
+            self.earlier.notify_one();
+        }
+    }
+
+    /// A login has ended with its poll.
+    pub(super) fn forget(&self, login_id: LoginId) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).under_way.remove(&login_id);
     }
 
     /// When to look at the queue next.
@@ -117,8 +201,22 @@ impl Poller {
     }
 
     fn take(&self, login_id: LoginId) -> Option<Waiting> {
-        let taken = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&login_id);
-        taken.map(|waiting| *waiting)
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = queue.waiting.remove(&login_id)?;
+        Some(*taken)
+    }
+
+    /// Notes that a poll is under way. Whether an announcement has come since this was last noted: a poll that is sent
+    /// now answers it.
+    pub(super) fn begin(&self, login_id: LoginId) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.under_way.insert(login_id, false) == Some(true)
+    }
+
+    fn places(&self, provider: &ProviderName, count: usize) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = places.entry(provider.clone()).or_insert_with(|| Arc::new(Semaphore::new(count)));
+        Arc::clone(of_provider)
     }
 
     fn push_back(&self, at: Monotonic, login_ids: &[LoginId]) {
@@ -167,11 +265,41 @@ impl Engine {
         }
     }
 
+    /// A place among the polls that the provider is sent at once. `None`: there is nothing to poll any more, or not
+    /// now. Who has waited for a place asks again whether the login is still pending and this node's.
+    pub(super) async fn place(&self, waiting: Waiting) -> Option<(Waiting, OwnedSemaphorePermit)> {
+        let login = &waiting.job.login;
+        // A registration never disappears while the server runs.
+        let (_, provider) = self.directory.load().registration(&login.registration).cloned()?;
+        let most = provider.profile.polls_at_once;
+        let places = self.poller.places(&login.provider, most);
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            return Some((waiting, place));
+        }
+        let place = tokio::select! {
+            () = self.draining.cancelled() => return None,
+            place = places.acquire_owned() => place.ok()?,
+        };
+        match self.store.still_mine(self.node, &[login.login_id]).await {
+            Ok(mine) if mine.is_empty() => {
+                self.poller.forget(login.login_id);
+                None
+            }
+            Ok(_) => Some((waiting, place)),
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "a poll waits for the store");
+                self.poller.put(self.clock.monotonic() + PAUSE, waiting);
+                None
+            }
+        }
+    }
+
     fn send(self: &Arc<Self>, batch: &[LoginId], mine: &[LoginId]) {
         for login_id in batch {
             // What is no longer pending or ours leaves the queue here.
             let Some(waiting) = self.poller.take(*login_id) else { continue };
             if mine.contains(login_id) {
+                self.poller.begin(*login_id);
                 let engine = self.clone();
                 let span = tracing::info_span!("poll", login.id = %login_id);
                 self.tasks.spawn(async move { engine.poll_once(waiting).await }.instrument(span));

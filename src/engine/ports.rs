@@ -4,10 +4,14 @@
 //! connection or SQL type crosses this line, and neither does ciphertext: secrets go in and come out in clear, in
 //! types that cannot be printed.
 
+mod actor;
+mod assertion;
 mod providers;
 mod store;
 mod wake;
 
+pub use actor::*;
+pub use assertion::*;
 pub use providers::*;
 pub use store::*;
 pub use wake::*;

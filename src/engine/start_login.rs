@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use thiserror::Error;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::begin_login::{Begin, start_life};
 use super::hub::Subscription;
 use super::ports::{Actor, IdempotencyClaim, NewLogin, Replay, StartOutcome, StoreError};
 use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
-use crate::crypto::token::{derive_login_token, draw_login_token, hash_login_token};
+use crate::crypto::token::{
+    derive_login_token, draw_login_token, draw_notification_token, hash_login_token, hash_notification_token,
+};
 use crate::domain::application::{Application, BindingMessageBy};
 use crate::domain::hint::{self, HintError};
 use crate::domain::ids::{GrantId, LoginId};
 use crate::domain::login::{Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::names::RegistrationName;
 use crate::domain::random::{below, uuid_v7};
-use crate::domain::registration::{Provider, Registration};
+use crate::domain::registration::{Delivery, Provider, Registration};
 use crate::domain::secret::{LoginToken, Secret};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
@@ -72,6 +75,15 @@ pub struct Idempotency {
     pub credential: String,
     /// The body, byte for byte or in a canonical form.
     pub body: Vec<u8>,
+}
+
+impl Idempotency {
+    /// What is hashed to recognise the body. A body may hold a `user_code` of four digits, which must not be kept
+    /// (CIBA §7.1.2): with the key in front, which nobody keeps either, no guess can be tried against the hash, not even
+    /// with the ring in hand.
+    fn keyed_body(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([self.key.as_bytes(), self.body.as_slice()].concat())
+    }
 }
 
 /// A login that exists.
@@ -252,10 +264,15 @@ impl Engine {
         let same_in_any_case = Secret::new(checked.login_hint.expose().to_lowercase());
         let person = self.ring.pseudonym(checked.provider.name.as_str(), same_in_any_case.expose());
         let until = now + start_life(checked.provider.profile);
+        let notification_token = match checked.registration.delivery {
+            Delivery::Poll => None,
+            Delivery::Ping | Delivery::Push => Some(draw_notification_token(&*self.random)),
+        };
         let login = self.new_login(&start, &checked, login_id, now, until);
         let new = NewLogin {
             login: login.clone(),
             token_hash,
+            notification: notification_token.as_ref().map(|token| hash_notification_token(&self.ring, token)),
             person,
             slot_until: until + checked.registration.request_lifetime,
             replace: start.replace,
@@ -285,6 +302,7 @@ impl Engine {
                     acr_values: checked.acr_values,
                     requested_expiry: start.requested_expiry,
                     user_code: start.user_code,
+                    notification_token,
                     reveal_unknown_person: start.application.reveal_unknown_person,
                 });
                 Ok((Started { login, token, replayed: false }, Some(ear)))
@@ -313,6 +331,7 @@ impl Engine {
             provider: checked.provider.name.clone(),
             environment: checked.provider.environment,
             support_code: SupportCode::draw(&*self.random),
+            delivery: checked.registration.delivery,
             reference: start.reference.clone(),
             channel: checked.channel.clone(),
             binding_message: checked.binding_message.clone(),
@@ -350,7 +369,7 @@ impl Engine {
         scoped.extend_from_slice(idempotency.key.as_bytes());
         IdempotencyClaim {
             key: self.ring.candidates(Purpose::IdempotencyKey, &scoped),
-            body: self.ring.hash(Purpose::ReplayBody, &idempotency.body),
+            body: self.ring.hash(Purpose::ReplayBody, &idempotency.keyed_body()),
             until: now + IDEMPOTENCY,
         }
     }
@@ -358,10 +377,12 @@ impl Engine {
     fn replay(&self, start: &StartLogin, replay: Replay) -> Result<Started, StartLoginError> {
         let Replay { login, body, token_key_id } = replay;
         let idempotency = start.idempotency.as_ref().ok_or(StartLoginError::IdempotencyKeyReused)?;
-        let same = self.ring.hash_with(Purpose::ReplayBody, &body.key_id, &idempotency.body);
-        let token = derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key);
-        match (same, token) {
-            (Some(hash), Some(token)) if hash == body.hash => Ok(Started { login, token, replayed: true }),
+        // A node of an earlier version may have written the hash of the body alone, no longer ago than a key is kept.
+        let is_same = [idempotency.keyed_body().as_slice(), &idempotency.body].into_iter().any(|body_now| {
+            self.ring.hash_with(Purpose::ReplayBody, &body.key_id, body_now) == Some(body.hash)
+        });
+        match derive_login_token(&self.ring, &token_key_id, login.login_id, &idempotency.key) {
+            Some(token) if is_same => Ok(Started { login, token, replayed: true }),
             _ => Err(StartLoginError::IdempotencyKeyReused),
         }
     }

@@ -163,6 +163,8 @@ impl Engine {
             match topic {
                 Changed::Login(login_id) => logins.push(login_id),
                 Changed::Session(session_id) => sessions.push(session_id),
+                // Nobody waits for one: it is for whoever polls.
+                Changed::Announced(_) => {}
             }
         }
         if !logins.is_empty() {
@@ -187,8 +189,12 @@ impl Engine {
                 signal = signals.recv() => signal,
             };
             match signal {
+                Some(WakeSignal::Changed(Changed::Announced(login_id))) => self.poller.ring(login_id),
                 Some(WakeSignal::Changed(changed)) => self.hub.notify(changed),
-                Some(WakeSignal::ReadAll) => self.hub.notify_all(),
+                Some(WakeSignal::ReadAll) => {
+                    self.hub.notify_all();
+                    self.hear_announcements().await;
+                }
                 None => return,
             }
         }

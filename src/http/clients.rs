@@ -40,6 +40,8 @@ pub struct ClientsState {
     pub engine: Arc<Engine>,
     /// What clients call this listener: base of `Location`.
     pub public_url: Url,
+    /// `public_url` as configured, byte for byte: what the assertions of applications are made for.
+    pub audience: Arc<str>,
     /// Requests at once; one more is `overloaded` (R-H-04).
     pub max_requests: usize,
 }

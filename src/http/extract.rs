@@ -8,7 +8,7 @@ mod token;
 mod wait;
 
 pub(super) use application::Caller;
-pub(super) use body::Body;
+pub(super) use body::{Body, receive_json};
 pub(super) use idempotency::IdempotencyKey;
 pub(super) use query::Query;
 pub(super) use token::{HandleHolder, TokenHolder};
@@ -19,14 +19,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::{Code, Problem};
 
-/// Credentials that exist in the contract and not yet here: never ignored.
-const FURTHER_CREDENTIALS: [HeaderName; 2] =
-    [HeaderName::from_static("relais-client-assertion"), HeaderName::from_static("relais-session")];
+/// An application's own proof (RFC 7523): on calls that an application makes, and on no other.
+const CLIENT_ASSERTION: HeaderName = HeaderName::from_static("relais-client-assertion");
+
+/// A credential that exists in the contract and not yet here: never ignored.
+const RELAIS_SESSION: HeaderName = HeaderName::from_static("relais-session");
 
 /// The one `Authorization` header, split into scheme and credentials; `None` where there is none.
 fn authorization(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {
     let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
-    if FURTHER_CREDENTIALS.iter().any(|name| headers.contains_key(name)) {
+    if headers.contains_key(RELAIS_SESSION) {
         return Err(refused("A header carries a credential of a kind that is not accepted here."));
     }
     let mut values = headers.get_all(AUTHORIZATION).iter();

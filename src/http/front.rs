@@ -82,7 +82,8 @@ pub(super) async fn front(State(front): State<Front>, mut request: Request, next
     if let Some(traceparent) = context.traceparent.clone() {
         headers.insert(TRACEPARENT, traceparent);
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What may be kept says so itself.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let length = engine.clock().monotonic().since(arrived);
     line::write(&context, &method, route.as_deref(), answer.status(), length);

@@ -100,8 +100,11 @@ fn complete(operation: &mut Map<String, Value>) {
     let security = operation.get("security").cloned().unwrap_or_default();
     let by_application = security.pointer("/0/application").is_some();
     if by_application {
-        operation
-            .insert("security".to_owned(), json!([{ "application": [] }, { "application_certificate": [] }]));
+        operation.insert(
+            "security".to_owned(),
+            json!([{ "application": [] }, { "application_assertion": [] },
+                { "application_certificate": [] }]),
+        );
     }
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Value::Array(parameters) = parameters {
@@ -209,6 +212,11 @@ fn security_schemes() -> Value {
         "application": {
             "type": "http", "scheme": "basic",
             "description": "Name and secret of the application, each form-encoded first (RFC 6749, section 2.3.1).",
+        },
+        "application_assertion": {
+            "type": "apiKey", "in": "header", "name": "Relais-Client-Assertion",
+            "description": "A JWT that a key of the application has signed (RFC 7523), for one call: `iss` and `sub` are \
+                its name, `aud` is this server's public URL (a text), `exp` lies at most 60 s ahead, `jti` is new.",
         },
         "application_certificate": {
             "type": "mutualTLS",

@@ -3,7 +3,7 @@
 //! One [`Outbound`] belongs to one peer and one client certificate: its roots, its identity and its connection
 //! pool are shared with nobody, so a certificate is shown only to the peer that it is for, and replacing the value
 //! recycles the connections. It follows no redirect, repeats no request, reads no proxy from the environment,
-//! asks for no compression, and checks every address at connect time.
+//! asks for no compression and takes none, and checks every address at connect time.
 //!
 //! Its errors answer the question on which the login engine rests: can the peer have processed anything?
 //! [`OutboundError::NotSent`] is said only where that is certain.
@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
@@ -214,6 +214,10 @@ impl Outbound {
 async fn read(answer: Response<Incoming>, max_body: usize) -> Result<OutboundResponse, OutboundError> {
     let unknown = |cause| OutboundError::OutcomeUnknown { cause };
     let (head, mut incoming) = answer.into_parts();
+    let coding = head.headers.get(header::CONTENT_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(unknown(UnknownCause::Encoded { status: head.status }));
+    }
     let too_large = UnknownCause::TooLarge { status: head.status };
     if incoming.size_hint().lower() > max_body as u64 {
         return Err(unknown(too_large));

@@ -5,21 +5,24 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
+use crate::crypto::signer::SigningFailed;
 use crate::domain::login::LoginReason;
 use crate::domain::profile::Profile;
+use crate::domain::random::Random;
 use crate::domain::registration::Registration;
 use crate::domain::secret::Secret;
 use crate::engine::ports::{Acknowledgement, BackchannelRequest, StartFailure};
 use crate::net::outbound::{OutboundError, OutboundResponse};
 
 use super::call::{Call, Channel};
-use super::client_auth::Form;
+use super::client_auth::{Form, Identity};
 use super::metadata::{Endpoint, Metadata};
 use super::oauth_error::OAuthError;
 use super::settings::Credential;
+use super::signing_keys::SigningKeys;
 use super::strict_json;
 
 /// The largest acknowledgement, in bytes.
@@ -31,28 +34,6 @@ const MAX_LIFE: Duration = Duration::from_hours(1);
 /// CIBA §7.3.
 const DEFAULT_INTERVAL: u64 = 5;
 
-/// Parameters of the protocol, which no static parameter may replace.
-pub const RESERVED: [&str; 18] = [
-    "scope",
-    "client_notification_token",
-    "acr_values",
-    "login_hint_token",
-    "id_token_hint",
-    "login_hint",
-    "binding_message",
-    "user_code",
-    "requested_expiry",
-    "request",
-    "request_uri",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "grant_type",
-    "auth_req_id",
-    "channel",
-];
-
 /// What the request is built from, besides itself.
 pub struct Sender<'a> {
     /// The way to the provider.
@@ -61,8 +42,28 @@ pub struct Sender<'a> {
     pub registration: &'a Registration,
     /// How it authenticates.
     pub credential: &'a Credential,
+    /// What it signs with, where it signs.
+    pub keys: Option<&'a SigningKeys>,
+    /// Whether its authentication requests are signed.
+    pub signs_requests: bool,
     /// Static parameters.
     pub extra_parameters: &'a [(String, String)],
+    /// Where the names of JWTs come from.
+    pub random: &'a dyn Random,
+}
+
+impl Sender<'_> {
+    /// Who it proves to be, now.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            client_id: &self.registration.client_id,
+            credential: self.credential,
+            keys: self.keys,
+            issuer: self.channel.upstream.issuer(),
+            random: self.random,
+            now: self.channel.upstream.clock().now(),
+        }
+    }
 }
 
 /// Sends the request, once, and judges the answer.
@@ -76,7 +77,11 @@ pub async fn start(
     let Some(url) = metadata.endpoint(Endpoint::Backchannel, channel.with_certificate) else {
         return Err(UNAVAILABLE);
     };
-    let (headers, body) = form(sender, profile, request).finish();
+    let Ok(form) = form(sender, metadata, &parameters(sender, request)) else {
+        tracing::error!(registration = %channel.registration, "nothing could be signed");
+        return Err(failure(LoginReason::Internal, false));
+    };
+    let (headers, body) = form.finish();
     let call = Call {
         endpoint: "backchannel",
         url: url.clone(),
@@ -88,7 +93,7 @@ pub async fn start(
     match channel.send(call).await {
         Err(OutboundError::NotSent { .. }) => Err(UNAVAILABLE),
         Err(OutboundError::OutcomeUnknown { .. }) => Err(failure(LoginReason::OutcomeUnknown, true)),
-        Ok(answer) if answer.status.is_success() => acknowledgement(&answer.body).map_err(|rule| {
+        Ok(answer) if answer.status.is_success() => acknowledgement(&answer).map_err(|rule| {
             channel.log_invalid_answer("backchannel", rule);
             failure(LoginReason::ProviderInvalidAnswer, true)
         }),
@@ -96,23 +101,53 @@ pub async fn start(
     }
 }
 
-fn form(sender: &Sender<'_>, profile: &Profile, request: &BackchannelRequest) -> Form {
-    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
-    form.add("scope", &request.scope.join(" "));
-    if !request.acr_values.is_empty() {
-        form.add("acr_values", &request.acr_values.join(" "));
+/// Every parameter stands in the form, or every one in the signed request and none outside (CIBA §7.1.1).
+pub fn form(
+    sender: &Sender<'_>,
+    metadata: &Metadata,
+    parameters: &[(&str, String)],
+) -> Result<Form, SigningFailed> {
+    let identity = sender.identity();
+    let mut form = identity.form(metadata)?;
+    if sender.signs_requests {
+        form.add("request", identity.signed_request(parameters)?.expose());
+    } else {
+        for (name, value) in parameters {
+            form.add(name, value);
+        }
     }
-    form.add("login_hint", request.login_hint.expose());
-    form.add("binding_message", &request.binding_message);
-    form.add_some("requested_expiry", request.requested_expiry.map(|seconds| seconds.to_string()).as_deref());
-    form.add_some("user_code", request.user_code.as_ref().map(Secret::expose));
+    Ok(form)
+}
+
+fn parameters<'a>(sender: &'a Sender<'_>, request: &BackchannelRequest) -> Vec<(&'a str, String)> {
+    let mut parameters = vec![("scope", request.scope.join(" "))];
+    if !request.acr_values.is_empty() {
+        parameters.push(("acr_values", request.acr_values.join(" ")));
+    }
+    parameters.push(("login_hint", request.login_hint.expose().to_owned()));
+    parameters.push(("binding_message", request.binding_message.clone()));
+    if let Some(seconds) = request.requested_expiry {
+        parameters.push(("requested_expiry", seconds.to_string()));
+    }
+    if let Some(token) = &request.notification_token {
+        parameters.push(("client_notification_token", token.0.expose().to_owned()));
+    }
+    if let Some(code) = &request.user_code {
+        parameters.push(("user_code", code.expose().to_owned()));
+    }
+    if sender.registration.request_context
+        && let Some(context) = &request.client_context
+    {
+        parameters.push(("request_context", context.clone()));
+    }
+    let profile = sender.channel.upstream.profile();
     if let (Some(name), Some(channel)) = (profile.channel_parameter, &request.channel) {
-        form.add(name, channel);
+        parameters.push((name, channel.clone()));
     }
     for (name, value) in sender.extra_parameters {
-        form.add(name, value);
+        parameters.push((name, value.clone()));
     }
-    form
+    parameters
 }
 
 const fn failure(reason: LoginReason, may_have_been_accepted: bool) -> StartFailure {
@@ -121,6 +156,9 @@ const fn failure(reason: LoginReason, may_have_been_accepted: bool) -> StartFail
 
 /// Nothing reached the provider, or it said that it cannot.
 pub const UNAVAILABLE: StartFailure = failure(LoginReason::ProviderUnavailable, false);
+
+/// The provider's metadata says that it would not take the request.
+pub const NOT_OFFERED: StartFailure = failure(LoginReason::ProviderRejectedClient, false);
 
 fn refused(channel: &Channel<'_>, profile: &Profile, answer: &OutboundResponse) -> StartFailure {
     let error = OAuthError::read(&answer.body);
@@ -168,9 +206,21 @@ fn known_code(profile: &Profile, error: &OAuthError) -> Option<LoginReason> {
     })
 }
 
+/// Whether an answer may be JSON, by what it says of itself (CIBA §7.3).
+fn may_be_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
 /// Reads an acknowledgement (CIBA §7.3); the error is the name of the broken rule. Unknown members are ignored.
-fn acknowledgement(body: &[u8]) -> Result<Acknowledgement, &'static str> {
-    let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+fn acknowledgement(answer: &OutboundResponse) -> Result<Acknowledgement, &'static str> {
+    if !may_be_json(&answer.headers) {
+        return Err("content-type");
+    }
+    let members = strict_json::object(&answer.body).map_err(|_| "no JSON object")?;
     // Opaque: kept byte for byte, whatever characters it is made of.
     let auth_req_id = strict_json::text(&members, "auth_req_id")
         .filter(|id| id.len() <= MAX_AUTH_REQ_ID)

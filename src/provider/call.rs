@@ -15,6 +15,7 @@ use crate::net::outbound::{
 
 use crate::telemetry::metrics;
 
+use super::metadata::NotOffered;
 use super::oauth_error::OAuthError;
 use super::upstream::Upstream;
 
@@ -106,6 +107,17 @@ impl Channel<'_> {
         }
     }
 
+    /// Logs that the registration cannot be used as it is configured.
+    pub fn log_not_offered(&self, refusal: NotOffered) {
+        tracing::error!(
+            provider = %self.upstream.name(),
+            registration = %self.registration,
+            member = refusal.member,
+            wanted = refusal.wanted,
+            "the registration cannot be used: the provider's metadata does not name what it is configured for"
+        );
+    }
+
     /// Logs an answer that breaks a rule of the protocol, by the rule's name.
     pub fn log_invalid_answer(&self, endpoint: &'static str, rule: &str) {
         tracing::warn!(
@@ -140,6 +152,7 @@ pub fn cause(error: &OutboundError) -> &'static str {
             UnknownCause::Timeout => "timeout",
             UnknownCause::Cut => "cut",
             UnknownCause::TooLarge { .. } => "too_large",
+            UnknownCause::Encoded { .. } => "encoded",
             UnknownCause::InvalidHttp => "invalid_http",
         },
     }

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::crypto::file_stamp::{FileStamp, Watched};
 use crate::crypto::x509::{CertError, Certificate, Pair, load_pair};
 use crate::domain::names::RegistrationName;
 use crate::domain::secret::SecretBytes;
@@ -43,7 +43,7 @@ pub struct Certificates {
     settings: ProviderSettings,
     current: ArcSwap<Set>,
     /// What the files looked like when they were last read; held during a reload, so that two cannot interleave.
-    stamps: Mutex<Vec<Option<Stamp>>>,
+    watched: Mutex<Vec<Watched<Stamp>>>,
 }
 
 /// What is in force at one moment.
@@ -62,9 +62,8 @@ struct Client {
     not_after: Timestamp,
 }
 
-/// What tells that a file has changed: modification time and length of certificate and key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp([(SystemTime, u64); 2]);
+/// Of certificate and key.
+type Stamp = [Option<FileStamp>; 2];
 
 impl Certificates {
     /// Reads every pair and builds its client; all must be usable.
@@ -78,14 +77,14 @@ impl Certificates {
         if files.is_empty() {
             set.plain = Some(outbound(&settings, None)?);
         }
-        let stamps = files.iter().map(stamp).collect();
+        let watched = files.iter().map(|files| Watched::taken(stamp(files))).collect();
         for pair in &files {
             let (x5t, client) = client(pair, &settings, now)?;
             set.clients.insert(x5t.clone(), client);
             set.places.push(x5t);
         }
         let current = ArcSwap::from_pointee(set);
-        Ok(Self { registration, files, settings, current, stamps: Mutex::new(stamps) })
+        Ok(Self { registration, files, settings, current, watched: Mutex::new(watched) })
     }
 
     /// Thumbprint (`x5t#S256`) of the certificate that new logins use.
@@ -118,22 +117,25 @@ impl Certificates {
 
     /// Reads the files that have changed. Each is validated before it counts.
     pub fn reload(&self, now: Timestamp) {
-        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, (files, known)) in self.files.iter().zip(stamps.iter_mut()).enumerate() {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, (files, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
             let found = stamp(files);
-            if found == *known {
+            if known.is_current(&found) {
                 continue;
             }
-            *known = found;
             match client(files, &self.settings, now) {
-                Ok((x5t, client)) => self.swap(place, x5t, client, now),
-                Err(error) => tracing::error!(
+                Ok((x5t, client)) => {
+                    self.swap(place, x5t, client, now);
+                    known.take(found);
+                }
+                Err(error) if known.refuse(found) => tracing::error!(
                     registration = %self.registration,
                     certificate = %files.cert.display(),
                     error = %error,
                     cause = std::error::Error::source(&error).map(ToString::to_string),
                     "a changed client certificate cannot be used; the last good one stays"
                 ),
+                Err(_) => {}
             }
         }
     }
@@ -159,12 +161,8 @@ impl Certificates {
     }
 }
 
-fn stamp(files: &CertificateFiles) -> Option<Stamp> {
-    let of = |path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    Some(Stamp([of(&files.cert)?, of(&files.key)?]))
+fn stamp(files: &CertificateFiles) -> Stamp {
+    [FileStamp::of(&files.cert), FileStamp::of(&files.key)]
 }
 
 fn client(

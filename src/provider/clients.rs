@@ -6,37 +6,43 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::Clock;
 use crate::domain::grant::GrantClaims;
 use crate::domain::names::{ProviderName, RegistrationName};
-use crate::domain::secret::Secret;
+use crate::domain::parameters::RESERVED;
+use crate::domain::random::Random;
+use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus, Providers,
-    StartFailure, Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus,
+    Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo, UserinfoUnavailable,
 };
 
-use super::backchannel::{self, RESERVED, Sender};
+use super::backchannel::{self, Sender};
 use super::call::Channel;
 use super::certificates::Certificates;
+use super::metadata::{Metadata, NotOffered};
 use super::settings::{Credential, ProviderSettings, RegistrationSettings, SettingsError};
-use super::token;
+use super::signing_keys::SigningKeys;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
+use super::{notification, token};
 
 /// How often metadata and keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(10);
 /// The first wait after a failed refresh; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
-/// How often certificate files are looked at.
+/// How often files of certificates and signing keys are looked at.
 const WATCH: Duration = Duration::from_secs(5);
 
 /// All providers and registrations.
 pub struct Clients {
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     upstreams: HashMap<ProviderName, Arc<Upstream>>,
     /// In the order of the configuration.
     registrations: Vec<Client>,
@@ -47,14 +53,16 @@ struct Client {
     settings: RegistrationSettings,
     upstream: Arc<Upstream>,
     certificates: Certificates,
+    keys: Option<SigningKeys>,
 }
 
 impl Clients {
-    /// Reads every certificate and builds every HTTP client; asks no provider anything.
+    /// Reads every certificate and signing key and builds every HTTP client; asks no provider anything.
     pub fn new(
         providers: Vec<ProviderSettings>,
         registrations: Vec<RegistrationSettings>,
         clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
     ) -> Result<Self, SettingsError> {
         let now = clock.now();
         let by_name: HashMap<_, _> =
@@ -62,7 +70,12 @@ impl Clients {
         let upstreams: HashMap<_, _> = by_name
             .iter()
             .map(|(name, settings)| {
-                (name.clone(), Arc::new(Upstream::new(settings.clone(), Arc::clone(&clock))))
+                let deliveries = registrations
+                    .iter()
+                    .filter(|of| of.registration.provider == *name)
+                    .map(|of| of.registration.delivery)
+                    .collect();
+                (name.clone(), Arc::new(Upstream::new(settings.clone(), deliveries, Arc::clone(&clock))))
             })
             .collect();
         let mut clients = Vec::with_capacity(registrations.len());
@@ -76,13 +89,20 @@ impl Clients {
             };
             let files = settings.certificates.clone();
             let certificates = Certificates::load(registration.clone(), files, of_provider.clone(), now)
-                .map_err(|source| SettingsError::Client { registration, source })?;
-            clients.push(Client { settings, upstream: Arc::clone(upstream), certificates });
+                .map_err(|source| SettingsError::Client { registration: registration.clone(), source })?;
+            let keys = settings
+                .signing
+                .as_ref()
+                .map(|signing| SigningKeys::load(registration.clone(), signing))
+                .transpose()
+                .map_err(|source| SettingsError::SigningKey { registration, source })?;
+            clients.push(Client { settings, upstream: Arc::clone(upstream), certificates, keys });
         }
-        Ok(Self { clock, upstreams, registrations: clients })
+        Ok(Self { clock, random, upstreams, registrations: clients })
     }
 
-    /// Works in the background until `shutdown`: fetches metadata and keys, and looks at certificate files.
+    /// Works in the background until `shutdown`: fetches metadata and keys, and looks at files of certificates and of
+    /// signing keys.
     pub async fn run(&self, shutdown: CancellationToken) {
         // A provider without registration is asked nothing: there is nobody to ask as.
         let used = |upstream: &&Arc<Upstream>| self.clients_of(upstream).next().is_some();
@@ -90,15 +110,18 @@ impl Clients {
             join_all(self.upstreams.values().filter(used).map(|upstream| self.keep_fresh(upstream)));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            ((), _) = async { tokio::join!(self.watch_certificates(), refreshing) } => {}
+            ((), _) = async { tokio::join!(self.watch_files(), refreshing) } => {}
         }
     }
 
-    /// Reads changed certificate files now (SIGHUP). One that cannot be used changes nothing and is logged.
+    /// Reads changed files of certificates and signing keys now (SIGHUP). One that cannot be used changes nothing and is logged.
     pub fn reload(&self) {
         let now = self.clock.now();
         for client in &self.registrations {
             client.certificates.reload(now);
+            if let Some(keys) = &client.keys {
+                keys.reload();
+            }
         }
     }
 
@@ -112,7 +135,12 @@ impl Clients {
         self.client(registration)?.certificates.expiries().first().map(|(_, not_after)| *not_after)
     }
 
-    async fn watch_certificates(&self) {
+    /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.
+    pub fn jwks(&self, registration: &RegistrationName) -> Option<Value> {
+        self.client(registration)?.keys.as_ref().map(SigningKeys::jwks)
+    }
+
+    async fn watch_files(&self) {
         loop {
             self.clock.sleep(WATCH).await;
             // A few `stat` calls; a file is read only where it has changed.
@@ -141,10 +169,21 @@ impl Clients {
             if let Some(channel) = client.channel(None)
                 && upstream.refresh(&channel).await
             {
+                self.log_what_is_not_offered(upstream);
                 return true;
             }
         }
         false
+    }
+
+    /// At every refresh, so that an operator learns of it before anybody wants to log in.
+    fn log_what_is_not_offered(&self, upstream: &Arc<Upstream>) {
+        let Some(metadata) = upstream.metadata() else { return };
+        for client in self.clients_of(upstream) {
+            if let (Some(channel), Some(refusal)) = (client.channel(None), client.not_offered(&metadata)) {
+                channel.log_not_offered(refusal);
+            }
+        }
     }
 
     fn clients_of<'a>(&'a self, upstream: &'a Arc<Upstream>) -> impl Iterator<Item = &'a Client> {
@@ -168,20 +207,36 @@ impl Client {
         Some(Channel { upstream: &self.upstream, registration, outbound, with_certificate })
     }
 
-    fn sender(&self, x5t: Option<&str>) -> Option<Sender<'_>> {
+    fn sender<'a>(&'a self, x5t: Option<&str>, random: &'a dyn Random) -> Option<Sender<'a>> {
         Some(Sender {
             channel: self.channel(x5t)?,
             registration: &self.settings.registration,
             credential: &self.settings.credential,
+            keys: self.keys.as_ref(),
+            signs_requests: self.signs_requests(),
             extra_parameters: &self.settings.extra_parameters,
+            random,
         })
+    }
+
+    fn signs_requests(&self) -> bool {
+        self.settings.signing.as_ref().is_some_and(|signing| signing.requests)
+    }
+
+    /// What its provider says not to take of it.
+    fn not_offered(&self, metadata: &Metadata) -> Option<NotOffered> {
+        let alg = self.keys.as_ref().map(SigningKeys::alg);
+        metadata.not_offered(self.settings.credential.as_str(), alg, self.signs_requests())
     }
 }
 
 fn check(settings: &RegistrationSettings) -> Result<(), SettingsError> {
     let registration = || settings.registration.name.clone();
-    if matches!(settings.credential, Credential::TlsClientAuth) && settings.certificates.is_empty() {
+    if settings.credential.needs_certificate() && settings.certificates.is_empty() {
         return Err(SettingsError::NoCertificate { registration: registration() });
+    }
+    if matches!(settings.credential, Credential::PrivateKeyJwt { .. }) && settings.signing.is_none() {
+        return Err(SettingsError::NoSigningKey { registration: registration() });
     }
     if settings.id_token_algs.is_empty() {
         return Err(SettingsError::NoAlgorithm { registration: registration() });
@@ -200,11 +255,22 @@ impl Providers for Clients {
     async fn ensure_metadata(&self, registration: &RegistrationName) -> Result<(), NoMetadata> {
         let client = self.client(registration).ok_or(NoMetadata)?;
         let channel = client.channel(None).ok_or(NoMetadata)?;
-        client.upstream.ensure_metadata(&channel).await.map(|_| ())
+        let metadata = client.upstream.ensure_metadata(&channel).await?;
+        let delivery = client.settings.registration.delivery;
+        if metadata.offers(delivery) {
+            return Ok(());
+        }
+        // What a login would come to, nobody would hear.
+        tracing::error!(%registration, delivery = delivery.as_str(), "the provider does not offer the delivery mode");
+        Err(NoMetadata)
     }
 
     fn status(&self, provider: &ProviderName) -> ProviderStatus {
-        self.upstreams.get(provider).map_or(ProviderStatus::Degraded, |upstream| upstream.status())
+        let Some(upstream) = self.upstreams.get(provider) else { return ProviderStatus::Degraded };
+        let is_refused = |client: &Client| {
+            upstream.metadata().is_some_and(|metadata| client.not_offered(&metadata).is_some())
+        };
+        if self.clients_of(upstream).any(is_refused) { ProviderStatus::Degraded } else { upstream.status() }
     }
 
     fn certificate_in_use(&self, registration: &RegistrationName) -> Option<String> {
@@ -216,16 +282,24 @@ impl Providers for Clients {
         registration: &RegistrationName,
         request: BackchannelRequest,
     ) -> Result<Acknowledgement, StartFailure> {
-        let sender = self.client(registration).and_then(|client| client.sender(request.x5t.as_deref()));
+        let client = self.client(registration).ok_or(backchannel::UNAVAILABLE)?;
+        let sender = client.sender(request.x5t.as_deref(), &*self.random);
         let sender = sender.ok_or(backchannel::UNAVAILABLE)?;
         let metadata = sender.channel.upstream.ensure_metadata(&sender.channel).await;
         let metadata = metadata.map_err(|NoMetadata| backchannel::UNAVAILABLE)?;
+        // Sent all the same, or another way, it would be what nobody configured (CIBA §4).
+        if let Some(refusal) = client.not_offered(&metadata) {
+            sender.channel.log_not_offered(refusal);
+            return Err(backchannel::NOT_OFFERED);
+        }
         backchannel::start(&sender, &metadata, &request).await
     }
 
     async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer {
         let Some(client) = self.client(registration) else { return token::UNREACHABLE };
-        let Some(sender) = client.sender(request.x5t.as_deref()) else { return token::UNREACHABLE };
+        let Some(sender) = client.sender(request.x5t.as_deref(), &*self.random) else {
+            return token::UNREACHABLE;
+        };
         let Some(metadata) = client.upstream.metadata() else {
             // A node that adopted the login may not have any yet. Fetching takes time: a poll sent after it would
             // be outside the interval and the lease that the engine checked.
@@ -233,6 +307,22 @@ impl Providers for Clients {
             return token::UNREACHABLE;
         };
         token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
+    }
+
+    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable> {
+        notification::announcement(message)
+    }
+
+    async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {
+        // Without a way to the provider there are no keys: nothing proves what it says, or that it is wrong.
+        let Some(client) = self.client(registration) else { return PushVerdict::NotNow };
+        // Keys are public: the certificate that the login began with need not be there any more.
+        let channel = client.channel(pushed.x5t.as_deref()).or_else(|| client.channel(None));
+        let Some(channel) = channel else { return PushVerdict::NotNow };
+        // A node that has just started may not know yet where the keys are.
+        let _ = client.upstream.ensure_metadata(&channel).await;
+        let settings = &client.settings;
+        notification::judge(&channel, &settings.registration, &settings.id_token_algs, &pushed).await
     }
 
     async fn userinfo(

@@ -8,6 +8,8 @@ mod claims;
 mod identity;
 mod signature;
 
+use std::time::Duration;
+
 use crate::domain::login::LoginReason;
 use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
@@ -48,8 +50,30 @@ pub struct Terms<'a> {
     pub expectation: &'a Expectation,
     /// What was asked with.
     pub auth_req_id: &'a Secret,
+    /// How the token came here.
+    pub came: Came,
+    /// How long ago the person may have authenticated, where that is bounded.
+    pub max_age: Option<Duration>,
     /// Now.
     pub now: Timestamp,
+}
+
+/// How an ID token came here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Came {
+    /// In the answer to a question of ours.
+    Asked,
+    /// By itself. Nothing but the token ties what came along to the request: it must name the request and cover both
+    /// tokens (CIBA §10.3.1).
+    Pushed,
+}
+
+/// What came along with an ID token.
+pub struct Companions<'a> {
+    /// The access token: `at_hash` must be its hash.
+    pub access_token: &'a Secret,
+    /// The refresh token: `rt_hash` must be its hash.
+    pub refresh_token: Option<&'a Secret>,
 }
 
 /// An ID token that claims the right things; nothing is believed yet.
@@ -74,15 +98,14 @@ impl<'a> Received<'a> {
         Ok(Self(token))
     }
 
-    /// Verifies the signature with these keys, then person and level, and gives the claims.
-    /// `access_token` came with the token: `at_hash` must be its hash.
+    /// Verifies the signature with these keys, then what came along, person and level, and gives the claims.
     pub fn verify(
         &self,
         keys: &Keys,
-        access_token: &Secret,
+        companions: &Companions<'_>,
         terms: &Terms<'_>,
     ) -> Result<&Object, NotVerified> {
-        signature::verify(&self.0, keys, access_token)?;
+        signature::verify(&self.0, keys, companions, terms.came)?;
         self.judge(terms).map_err(NotVerified::Refused)?;
         Ok(&self.0.payload)
     }

@@ -50,6 +50,11 @@ impl Keys {
         if usable.is_empty() { Err(KeysError::NoneUsable) } else { Ok(Self(usable)) }
     }
 
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The keys that a signature may have been made with: of the right kind and, where `kid` is given, of that
     /// name. Several where names repeat or are missing; the caller tries each.
     pub fn candidates(&self, kid: Option<&str>, alg: &CoreJwsSigningAlgorithm) -> Vec<&CoreJsonWebKey> {

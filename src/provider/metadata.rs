@@ -9,6 +9,9 @@ use serde_json::Value;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::crypto::signing_key::SigningAlg;
+use crate::domain::registration::Delivery;
+
 use super::strict_json::{self, Object};
 
 /// The largest document that is read, in bytes.
@@ -19,8 +22,23 @@ pub const MAX_SIZE: usize = 256 * 1024;
 pub struct Metadata {
     /// Where its signing keys are.
     pub jwks_uri: Url,
+    /// How it tells outcomes; `None`: it does not say.
+    modes: Option<Vec<Delivery>>,
     plain: Endpoints,
     mtls: Endpoints,
+    /// What it takes of its clients; a list that is absent says nothing.
+    auth_methods: Option<Vec<String>>,
+    auth_algs: Option<Vec<String>>,
+    request_algs: Option<Vec<String>>,
+}
+
+/// Something that a registration is configured for and that the document does not name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotOffered {
+    /// The list that does not name it.
+    pub member: &'static str,
+    /// What is wanted.
+    pub wanted: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,24 +80,34 @@ pub enum MetadataError {
         /// Which one.
         member: &'static str,
     },
-    /// The provider does not offer poll mode.
-    #[error("backchannel_token_delivery_modes_supported does not name poll")]
-    NoPollMode,
+    /// The provider offers no delivery mode that a registration here has.
+    #[error("backchannel_token_delivery_modes_supported does not name the mode of any registration")]
+    NoUsedMode,
 }
 
 impl Metadata {
-    /// Reads a document. `allow_http`: loopback may be plain http (development).
-    pub fn read(body: &[u8], issuer: &str, allow_http: bool) -> Result<Self, MetadataError> {
+    /// Reads a document. `allow_http`: loopback may be plain http (development). `used`: how the outcome comes at the
+    /// registrations here; one of these modes at least must be offered.
+    pub fn read(
+        body: &[u8],
+        issuer: &str,
+        allow_http: bool,
+        used: &[Delivery],
+    ) -> Result<Self, MetadataError> {
         let members = strict_json::object(body).map_err(|_| MetadataError::Malformed)?;
         if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
             return Err(MetadataError::IssuerMismatch);
         }
-        check_modes(&members)?;
+        let modes = modes(&members);
+        if modes.as_ref().is_some_and(|modes| !used.iter().any(|mode| modes.contains(mode))) {
+            return Err(MetadataError::NoUsedMode);
+        }
         let endpoint = |members: &Object, member| optional(members, member, allow_http);
         let required = |member| endpoint(&members, member)?.ok_or(MetadataError::Missing { member });
         let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object);
         let alias = |member| aliases.map_or(Ok(None), |aliases| endpoint(aliases, member));
         Ok(Self {
+            modes,
             jwks_uri: required("jwks_uri")?,
             plain: Endpoints {
                 backchannel: Some(required(BACKCHANNEL)?),
@@ -91,7 +119,41 @@ impl Metadata {
                 token: alias(TOKEN)?,
                 userinfo: alias(USERINFO)?,
             },
+            auth_methods: list(&members, AUTH_METHODS),
+            auth_algs: list(&members, AUTH_ALGS),
+            request_algs: list(&members, REQUEST_ALGS),
         })
+    }
+
+    /// The first thing that a registration needs and that the provider says not to take: its method, the algorithm of
+    /// its assertions, that of its signed requests. Whoever publishes no list of methods or of algorithms for
+    /// assertions has not said no (both are optional, RFC 8414 §2); whoever publishes none for signed requests has
+    /// (CIBA §4).
+    pub fn not_offered(
+        &self,
+        method: &'static str,
+        alg: Option<SigningAlg>,
+        signs_requests: bool,
+    ) -> Option<NotOffered> {
+        let lacks = |list: &Option<Vec<String>>, wanted: &str| {
+            list.as_ref().is_some_and(|list| !list.iter().any(|it| it == wanted))
+        };
+        if lacks(&self.auth_methods, method) {
+            return Some(NotOffered { member: AUTH_METHODS, wanted: method });
+        }
+        let wanted = alg?.as_str();
+        if method == "private_key_jwt" && lacks(&self.auth_algs, wanted) {
+            return Some(NotOffered { member: AUTH_ALGS, wanted });
+        }
+        if signs_requests && (self.request_algs.is_none() || lacks(&self.request_algs, wanted)) {
+            return Some(NotOffered { member: REQUEST_ALGS, wanted });
+        }
+        None
+    }
+
+    /// Whether the provider tells the outcome in this way, as far as it says.
+    pub fn offers(&self, delivery: Delivery) -> bool {
+        self.modes.as_ref().is_none_or(|modes| modes.contains(&delivery))
     }
 
     /// Where an endpoint is: its alias where a client certificate is in use and there is one (RFC 8705 §5).
@@ -130,6 +192,19 @@ const BACKCHANNEL: &str = "backchannel_authentication_endpoint";
 const TOKEN: &str = "token_endpoint";
 const USERINFO: &str = "userinfo_endpoint";
 
+const AUTH_METHODS: &str = "token_endpoint_auth_methods_supported";
+const AUTH_ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
+const REQUEST_ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
+
+/// A list of texts. One that is malformed names nothing: only whoever needs what it should name is refused.
+fn list(members: &Object, member: &str) -> Option<Vec<String>> {
+    let value = members.get(member).filter(|value| !value.is_null())?;
+    let texts = value.as_array().and_then(|items| {
+        items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    Some(texts.unwrap_or_default())
+}
+
 fn optional(members: &Object, member: &'static str, allow_http: bool) -> Result<Option<Url>, MetadataError> {
     let Some(value) = members.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
     let url =
@@ -160,13 +235,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn check_modes(members: &Object) -> Result<(), MetadataError> {
-    // Required by CIBA §4, but a provider that leaves it out may still poll.
-    let Some(modes) = members.get("backchannel_token_delivery_modes_supported").and_then(Value::as_array)
-    else {
-        return Ok(());
-    };
-    if modes.iter().any(|mode| mode == "poll") { Ok(()) } else { Err(MetadataError::NoPollMode) }
+/// Required by CIBA §4, but a provider that leaves it out may still have them all.
+fn modes(members: &Object) -> Option<Vec<Delivery>> {
+    let modes = members.get("backchannel_token_delivery_modes_supported")?.as_array()?;
+    let known = |delivery: &Delivery| modes.iter().any(|mode| mode == delivery.as_str());
+    Some(Delivery::ALL.into_iter().filter(known).collect())
 }
 
 #[cfg(test)]
@@ -188,7 +261,7 @@ mod tests {
     }
 
     fn read(document: &Value) -> Result<Metadata, MetadataError> {
-        Metadata::read(document.to_string().as_bytes(), ISSUER, false)
+        Metadata::read(document.to_string().as_bytes(), ISSUER, false, &[Delivery::Poll])
     }
 
     #[test]
@@ -215,7 +288,7 @@ mod tests {
     fn rp_005_a_provider_without_poll_mode_is_not_usable() {
         let mut document = document();
         document["backchannel_token_delivery_modes_supported"] = json!(["push"]);
-        assert_eq!(read(&document), Err(MetadataError::NoPollMode));
+        assert_eq!(read(&document), Err(MetadataError::NoUsedMode));
     }
 
     #[test]
@@ -244,14 +317,44 @@ mod tests {
         let mut loopback = document();
         loopback["token_endpoint"] = json!("http://127.0.0.1:1/token");
         assert!(read(&loopback).is_err());
-        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_ok());
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_ok());
         loopback["token_endpoint"] = json!("http://op.example/token");
-        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true).is_err());
+        assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_err());
+    }
+
+    #[test]
+    fn rp_026_what_the_document_does_not_name_is_not_offered() {
+        let es256 = Some(SigningAlg::Es256);
+        let not_offered = |document: &Value, method, alg, signs| {
+            read(document).expect("valid").not_offered(method, alg, signs).map(|refusal| refusal.member)
+        };
+        let mut document = document();
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, false), None, "no list says nothing");
+        assert_eq!(not_offered(&document, "client_secret_post", None, false), None);
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, true), Some(REQUEST_ALGS));
+        document[REQUEST_ALGS] = json!(["PS256", "none"]);
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), Some(REQUEST_ALGS));
+        document[REQUEST_ALGS] = json!(["PS256", "ES256"]);
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None);
+        document[AUTH_METHODS] = json!(["client_secret_basic", "private_key_jwt"]);
+        assert_eq!(not_offered(&document, "tls_client_auth", None, false), Some(AUTH_METHODS));
+        document[AUTH_ALGS] = json!(["RS256"]);
+        assert_eq!(not_offered(&document, "private_key_jwt", es256, false), Some(AUTH_ALGS));
+        assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None, "no assertion is made");
+        // What is malformed names nothing, and is in the way of nobody else.
+        for malformed in [json!("ES256"), json!(["ES256", 1]), json!({"ES256": true})] {
+            document[AUTH_ALGS] = malformed;
+            assert_eq!(not_offered(&document, "private_key_jwt", es256, false), Some(AUTH_ALGS));
+            assert_eq!(not_offered(&document, "client_secret_basic", es256, true), None);
+        }
     }
 
     #[test]
     fn a_member_that_stands_there_twice_is_refused() {
         let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"{ISSUER}"}}"#);
-        assert_eq!(Metadata::read(twice.as_bytes(), ISSUER, false), Err(MetadataError::Malformed));
+        assert_eq!(
+            Metadata::read(twice.as_bytes(), ISSUER, false, &[Delivery::Poll]),
+            Err(MetadataError::Malformed)
+        );
     }
 }

@@ -23,8 +23,8 @@ const REFUSALS: [&str; 14] = [
     "unknown_user_id",
     "unsupported_grant_type",
 ];
-/// Codes about a request that was accepted (CIBA §11).
-const PROGRESS: [&str; 3] = ["authorization_pending", "expired_token", "slow_down"];
+/// Codes about a request that was accepted (CIBA §11, §12).
+const PROGRESS: [&str; 4] = ["authorization_pending", "expired_token", "slow_down", "transaction_failed"];
 
 /// An error code with its description.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,6 +46,11 @@ impl OAuthError {
     /// Whether the description is one of `known`.
     pub fn is_described_as(&self, known: &[&str]) -> bool {
         self.description.as_deref().is_some_and(|text| known.contains(&text.trim()))
+    }
+
+    /// Whether the description has this word, in small letters, in it. `None` where there is no description.
+    pub fn mentions(&self, word: &str) -> Option<bool> {
+        self.description.as_deref().map(|text| text.to_ascii_lowercase().contains(word))
     }
 
     /// Whether the code is a registered one that says that the request was not accepted. Gateways answer with a

@@ -23,7 +23,8 @@ pub fn of(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     (!wait.is_zero()).then(|| wait.min(CEILING))
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+/// A date as HTTP writes it.
+pub fn http_date(text: &str) -> Option<Timestamp> {
     let date = |format| NaiveDateTime::parse_from_str(text, format).ok();
     // IMF-fixdate, then the two obsolete forms that a recipient must also read (RFC 9110 §5.6.7).
     let naive = date("%a, %d %b %Y %H:%M:%S GMT")

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use openidconnect::core::CoreJwsSigningAlgorithm;
 
+use crate::crypto::signing_key::SigningAlg;
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::secret::Secret;
@@ -29,6 +30,8 @@ pub struct RegistrationSettings {
     pub registration: Registration,
     /// How it authenticates.
     pub credential: Credential,
+    /// What it signs with; `None`: it signs nothing.
+    pub signing: Option<Signing>,
     /// The first is used for new logins, the others for grants that are bound to them (RFC 8705 §3).
     pub certificates: Vec<CertificateFiles>,
     /// The algorithms that its ID tokens may be signed with, and no others (R-C-01).
@@ -40,13 +43,69 @@ pub struct RegistrationSettings {
 /// How a registration authenticates at the backchannel and token endpoints.
 #[derive(Clone)]
 pub enum Credential {
-    /// By its TLS certificate; `client_id` in the body (RFC 8705 §2).
+    /// By its TLS certificate, which chains to an authority; `client_id` in the body (RFC 8705 §2.1).
     TlsClientAuth,
+    /// By its TLS certificate, which the provider knows itself; on the wire the same (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
     /// `client_id` and secret in the `Authorization` header (RFC 6749 §2.3.1).
     ClientSecretBasic {
         /// The secret.
         secret: Secret,
     },
+    /// `client_id` and secret in the body (RFC 6749 §2.3.1).
+    ClientSecretPost {
+        /// The secret.
+        secret: Secret,
+    },
+    /// By a JWT of its own in the body (RFC 7523 §2.2, RFC 10070).
+    PrivateKeyJwt {
+        /// For whom it is made.
+        audience: AssertionAudience,
+        /// `typ` of its header; `None`: it has none.
+        typ: Option<String>,
+    },
+}
+
+impl Credential {
+    /// As metadata and configuration name it (RFC 8414 §2).
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+            Self::ClientSecretBasic { .. } => "client_secret_basic",
+            Self::ClientSecretPost { .. } => "client_secret_post",
+            Self::PrivateKeyJwt { .. } => "private_key_jwt",
+        }
+    }
+
+    /// Whether it is nothing without a certificate on the connection.
+    pub(super) const fn needs_certificate(&self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
+}
+
+/// For whom an assertion is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AssertionAudience {
+    /// The issuer: what RFC 10070 wants.
+    Issuer,
+    /// The token endpoint, for every call: what RFC 7523 suggested and older providers insist on.
+    TokenEndpoint,
+    /// What a provider asks for instead.
+    Text(String),
+}
+
+/// What a registration signs with.
+#[derive(Clone)]
+pub struct Signing {
+    /// By which algorithm.
+    pub alg: SigningAlg,
+    /// The key that signs: a PKCS#8 PEM file, read again when it changes.
+    pub key: PathBuf,
+    /// Keys that are published beside it: the last one and the next one.
+    pub published: Vec<PathBuf>,
+    /// Whether authentication requests are signed (CIBA §7.1.1).
+    pub requests: bool,
 }
 
 /// A certificate and its key, as PEM files. They are read again when they change.
@@ -150,11 +209,25 @@ pub enum SettingsError {
         /// What it names.
         provider: ProviderName,
     },
-    /// `tls_client_auth` without a certificate.
+    /// `tls_client_auth` or `self_signed_tls_client_auth` without a certificate.
     #[error("registration {registration} authenticates by certificate and has none")]
     NoCertificate {
         /// Which registration.
         registration: RegistrationName,
+    },
+    /// `private_key_jwt` without a key.
+    #[error("registration {registration} authenticates by signature and has no signing key")]
+    NoSigningKey {
+        /// Which registration.
+        registration: RegistrationName,
+    },
+    /// A signing key cannot be used.
+    #[error("registration {registration}: its signing key cannot be used")]
+    SigningKey {
+        /// Which registration.
+        registration: RegistrationName,
+        /// Why.
+        source: super::signing_keys::SigningKeyError,
     },
     /// No algorithm is pinned.
     #[error("registration {registration} names no ID token algorithm")]

@@ -3,10 +3,11 @@
 //! A token answer is given once: whatever can be tolerated without weakening what it proves is tolerated, since a
 //! second attempt would find nothing.
 
-mod answer;
+pub mod answer;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::crypto::signer::SigningFailed;
 use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::time::Timestamp;
@@ -16,7 +17,7 @@ use crate::net::outbound::{OutboundError, OutboundResponse, UnknownCause};
 use super::backchannel::Sender;
 use super::call::{Call, Channel};
 use super::client_auth::Form;
-use super::id_token::{NO_SIGNING_KEY, NotVerified, Received, Refusal, Terms};
+use super::id_token::{Came, Companions, NO_SIGNING_KEY, NotVerified, Received, Refusal, Terms};
 use super::metadata::{Endpoint, Metadata};
 use super::oauth_error::OAuthError;
 use super::retry_after;
@@ -26,7 +27,8 @@ use super::subject;
 
 use answer::TokenAnswer;
 
-const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
+/// CIBA §4.
+pub const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
 
 /// Sends one token request and judges the answer.
 pub async fn poll(
@@ -40,7 +42,11 @@ pub async fn poll(
     let Some(url) = metadata.endpoint(Endpoint::Token, channel.with_certificate) else {
         return UNREACHABLE;
     };
-    let (headers, body) = form(sender, request).finish();
+    let Ok(form) = form(sender, metadata, request) else {
+        tracing::error!(registration = %channel.registration, "nothing could be signed");
+        return UNREACHABLE;
+    };
+    let (headers, body) = form.finish();
     let call = Call {
         endpoint: "token",
         url: url.clone(),
@@ -54,11 +60,9 @@ pub async fn poll(
     match sent {
         // Tokens were given, and asking again would bring `invalid_grant`. Where it is no success, its text is not
         // the protocol's.
-        Err(OutboundError::OutcomeUnknown { cause: UnknownCause::TooLarge { status } })
-            if status.is_success() =>
-        {
-            failed(LoginReason::ProviderInvalidAnswer)
-        }
+        Err(OutboundError::OutcomeUnknown {
+            cause: UnknownCause::TooLarge { status } | UnknownCause::Encoded { status },
+        }) if status.is_success() => failed(LoginReason::ProviderInvalidAnswer),
         Err(_) => UNREACHABLE,
         Ok(answer) if answer.status.is_success() => {
             let terms = Terms {
@@ -68,6 +72,8 @@ pub async fn poll(
                 profile,
                 expectation: &request.expectation,
                 auth_req_id: &request.auth_req_id,
+                came: Came::Asked,
+                max_age: sender.registration.max_age,
                 now,
             };
             success(channel, &terms, &answer).await
@@ -85,11 +91,11 @@ pub async fn poll(
     }
 }
 
-fn form(sender: &Sender<'_>, request: &PollRequest) -> Form {
-    let mut form = Form::authenticated(&sender.registration.client_id, sender.credential);
+fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Result<Form, SigningFailed> {
+    let mut form = sender.identity().form(metadata)?;
     form.add("grant_type", GRANT_TYPE);
     form.add("auth_req_id", request.auth_req_id.expose());
-    form
+    Ok(form)
 }
 
 /// Nothing came back: poll on until the deadline.
@@ -144,21 +150,29 @@ async fn success(channel: &Channel<'_>, terms: &Terms<'_>, answer: &OutboundResp
             return failed(LoginReason::ProviderInvalidAnswer);
         }
     };
-    let claims = match validate(channel, terms, &answer).await {
-        Ok(claims) => claims,
-        Err(refusal) => {
-            tracing::warn!(
-                provider = %channel.upstream.name(),
-                registration = %channel.registration,
-                rule = refusal.rule,
-                reason = refusal.reason.as_str(),
-                "the ID token is refused"
-            );
-            return failed(refusal.reason);
-        }
-    };
+    match approved(channel, terms, answer).await {
+        Ok(approved) => PollAnswer::Approved(Box::new(approved)),
+        Err(refusal) => failed(refusal.reason),
+    }
+}
+
+/// What a token answer comes to, however it came here, once its ID token has passed every check.
+pub async fn approved(
+    channel: &Channel<'_>,
+    terms: &Terms<'_>,
+    answer: TokenAnswer,
+) -> Result<Approved, Refusal> {
+    let claims = validate(channel, terms, &answer).await.inspect_err(|refusal| {
+        tracing::warn!(
+            provider = %channel.upstream.name(),
+            registration = %channel.registration,
+            rule = refusal.rule,
+            reason = refusal.reason.as_str(),
+            "the ID token is refused"
+        );
+    })?;
     let scope = answer.scope.unwrap_or_else(|| terms.expectation.scope.clone());
-    PollAnswer::Approved(Box::new(Approved {
+    Ok(Approved {
         claims: subject::from_id_token(&claims, terms.profile, scope),
         tokens: Tokens {
             access_token: answer.access_token,
@@ -167,20 +181,22 @@ async fn success(channel: &Channel<'_>, terms: &Terms<'_>, answer: &OutboundResp
             refresh_expires_at: answer.refresh_expires_in.map(|life| terms.now + life),
             id_token: answer.id_token,
         },
-    }))
+    })
 }
 
 /// Validates the ID token, with newer keys where it names one that is not known.
 async fn validate(channel: &Channel<'_>, terms: &Terms<'_>, answer: &TokenAnswer) -> Result<Object, Refusal> {
     let received = Received::read(answer.id_token.expose(), terms)?;
+    let companions =
+        Companions { access_token: &answer.access_token, refresh_token: answer.refresh_token.as_ref() };
     let keys = channel.upstream.keys(channel).await.ok_or(NO_SIGNING_KEY)?;
-    match received.verify(&keys, &answer.access_token, terms) {
+    match received.verify(&keys, &companions, terms) {
         Ok(claims) => return Ok(claims.clone()),
         Err(NotVerified::Refused(refusal)) => return Err(refusal),
         Err(NotVerified::UnknownKey) => {}
     }
     let newer = channel.upstream.newer_keys(channel, &keys).await.ok_or(NO_SIGNING_KEY)?;
-    match received.verify(&newer, &answer.access_token, terms) {
+    match received.verify(&newer, &companions, terms) {
         Ok(claims) => Ok(claims.clone()),
         Err(NotVerified::Refused(refusal)) => Err(refusal),
         Err(NotVerified::UnknownKey) => Err(NO_SIGNING_KEY),

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use crate::domain::clock::{Clock, Monotonic};
 use crate::domain::names::ProviderName;
 use crate::domain::profile::Profile;
+use crate::domain::registration::Delivery;
 use crate::engine::ports::{NoMetadata, ProviderStatus};
 
 use super::call::{Call, Channel};
@@ -34,6 +35,8 @@ const KEYS_MAX_AGE: Duration = Duration::from_hours(24);
 /// One provider.
 pub struct Upstream {
     settings: ProviderSettings,
+    /// How the outcome comes at its registrations.
+    deliveries: Vec<Delivery>,
     clock: Arc<dyn Clock>,
     metadata: ArcSwapOption<Metadata>,
     /// Where the first accepted document sent us: a later one may not send us elsewhere (R-C-11).
@@ -65,9 +68,10 @@ struct CachedKeys {
 
 impl Upstream {
     /// A provider of which nothing is known yet.
-    pub fn new(settings: ProviderSettings, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: ProviderSettings, deliveries: Vec<Delivery>, clock: Arc<dyn Clock>) -> Self {
         Self {
             settings,
+            deliveries,
             clock,
             metadata: ArcSwapOption::empty(),
             accepted_hosts: OnceLock::new(),
@@ -162,7 +166,8 @@ impl Upstream {
             channel.log_error_answer("metadata", answer.status, None, false);
             return false;
         }
-        let read = Metadata::read(&answer.body, self.issuer(), !self.settings.https_only);
+        let allow_http = !self.settings.https_only;
+        let read = Metadata::read(&answer.body, self.issuer(), allow_http, &self.deliveries);
         let metadata = match read {
             Ok(metadata) => metadata,
             Err(error) => {

@@ -1,22 +1,94 @@
 //! Who calls: `tls_client_auth` (RFC 8705 §2.1: `client_id` in the body, certificate on the connection, no secret)
-//! or `client_secret_basic` (RFC 6749 §2.3.1), one of them.
+//! or `client_secret_basic` (RFC 6749 §2.3.1), one of them; and nothing but its own method, where the client is
+//! registered for one.
 
 use aws_lc_rs::constant_time;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::JwkSet;
 use rustls_pki_types::CertificateDer;
 use url::form_urlencoded;
 
 use super::Simulator;
+use super::client_jwt::check_assertion;
 use super::endpoints::form::Form;
 use super::exchange::Call;
 use super::personality::Refusal;
 use crate::crypto::x509::Certificate;
 use crate::net::listener::PeerCertificate;
 
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A method of RFC 8414 that a client may be registered for instead of what every client may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// `client_secret_post` (RFC 6749 §2.3.1).
+    ClientSecretPost,
+    /// `private_key_jwt` (RFC 7523 §2.2).
+    PrivateKeyJwt,
+}
+
+/// What the client is registered with, beyond its secret and its certificate.
+#[derive(Clone, Default)]
+pub struct Registered {
+    /// How it authenticates, and no other way. `None`: by certificate or by `client_secret_basic`.
+    pub method: Option<Method>,
+    /// Its public keys, with `kid` and `alg`.
+    pub keys: JwkSet,
+    /// By which algorithm it signs its authentication requests (`backchannel_authentication_request_signing_alg`).
+    /// `None`: it does not sign them.
+    pub request_alg: Option<String>,
+}
+
 /// Checks that the caller is the one client that exists.
 pub(super) fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
+    let registered = simulator.state().client.clone();
+    match registered.method {
+        None => by_certificate_or_basic(simulator, call, form),
+        Some(method) => by_body(simulator, call, form, method, &registered.keys),
+    }
+}
+
+/// A secret or an assertion in the body, and no other credential there or in the header.
+fn by_body(
+    simulator: &Simulator,
+    call: &Call,
+    form: &Form,
+    method: Method,
+    keys: &JwkSet,
+) -> Result<(), &'static Refusal> {
+    let refusals = &simulator.inner.traits.refusals;
+    let (secret, assertion) = (form.get("client_secret"), form.get("client_assertion"));
+    if call.headers.contains_key(header::AUTHORIZATION) || (secret.is_some() && assertion.is_some()) {
+        return Err(&refusals.two_client_credentials);
+    }
+    let client_id = form.get("client_id");
+    let is_proven = match method {
+        Method::ClientSecretPost => {
+            if client_id != Some(simulator.inner.client_id.as_str()) {
+                return Err(&refusals.unknown_client);
+            }
+            secret.is_some_and(|secret| same(secret, simulator.inner.client_secret.expose()))
+        }
+        Method::PrivateKeyJwt => {
+            if client_id.is_some_and(|client_id| client_id != simulator.inner.client_id) {
+                return Err(&refusals.unknown_client);
+            }
+            form.get("client_assertion_type") == Some(JWT_BEARER)
+                && assertion.is_some_and(|assertion| match check_assertion(simulator, keys, assertion) {
+                    Ok(()) => true,
+                    Err(rule) => {
+                        tracing::info!(rule, "the simulated provider refuses an assertion");
+                        false
+                    }
+                })
+        }
+    };
+    if is_proven { Ok(()) } else { Err(&refusals.wrong_credentials) }
+}
+
+fn by_certificate_or_basic(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
     let refusals = &simulator.inner.traits.refusals;
     let client_id = form.get("client_id");
     let secret_in_body = form.get("client_secret");

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Simulator;
+use super::delivery::Sent;
 use super::faults::{Order, Ordered};
 use super::people;
 use super::requests::{Approval, NotDecided, Request as Asked, Status};
@@ -26,6 +27,7 @@ pub(super) fn router(simulator: &Simulator) -> Router {
     Router::new()
         .route("/_sim/requests", get(requests))
         .route("/_sim/requests/{auth_req_id}/{decision}", post(decide))
+        .route("/_sim/notifications", get(notifications))
         .route("/_sim/faults", post(add_fault).delete(clear_faults))
         .route("/_sim/settings", put(change_settings))
         .route("/_sim/stats", get(stats))
@@ -55,6 +57,9 @@ struct Listed {
     status: Status,
     polls: u64,
     created_at: Timestamp,
+    /// What the client is told with, where it does not ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_notification_token: Option<String>,
 }
 
 async fn requests(State(simulator): State<Simulator>) -> Json<Vec<Listed>> {
@@ -68,6 +73,7 @@ async fn requests(State(simulator): State<Simulator>) -> Json<Vec<Listed>> {
         status: request.status(now),
         polls: request.polls,
         created_at: request.created_at,
+        client_notification_token: request.asked.notification.as_ref().map(|it| it.token.clone()),
     };
     Json(simulator.state().requests.list(now).map(listed).collect())
 }
@@ -122,6 +128,7 @@ impl Simulator {
         let now = self.inner.clock.monotonic();
         self.state().requests.decide(id, decision, approval, now)?;
         self.changed();
+        self.announce(id);
         Ok(())
     }
 }
@@ -158,6 +165,11 @@ async fn change_settings(State(simulator): State<Simulator>, body: Bytes) -> Res
         }
         Err(reason) => refused(StatusCode::BAD_REQUEST, "invalid_request", &reason.to_string()),
     }
+}
+
+/// What the client was told, oldest first.
+async fn notifications(State(simulator): State<Simulator>) -> Json<Vec<Sent>> {
+    Json(simulator.state().outbox.list())
 }
 
 async fn stats(State(simulator): State<Simulator>) -> Response {

@@ -62,7 +62,11 @@ impl Reply {
     pub(super) fn refusal_about(refusal: &Refusal, about: &str) -> Self {
         let description = format!("{}{about}", refusal.description);
         let body = json!({ "error": refusal.error, "error_description": description });
-        Self::new(refusal.status, refusal.error, body.to_string().into())
+        let mut reply = Self::new(refusal.status, refusal.error, body.to_string().into());
+        if let Some(challenge) = refusal.challenge {
+            reply.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        reply
     }
 
     /// An error that is HTTP's, not OAuth's, in Keycloak's words.

@@ -39,6 +39,8 @@ pub(super) enum Endpoint {
     Backchannel,
     Token,
     Userinfo,
+    /// A message of the provider's own: see [`super::delivery`].
+    Notification,
 }
 
 /// How a connection is ill-treated.

@@ -23,12 +23,12 @@ enum Signature {
     PublicKeyHmac,
 }
 
-/// The ID token beside `access_token`, with what a fault alters.
+/// The ID token beside `access_token`, with what it says beyond the usual and what a fault alters.
 pub(super) fn issue(
     simulator: &Simulator,
     facts: &Facts<'_>,
     access_token: &str,
-    altered: Option<Map<String, Value>>,
+    more: impl Iterator<Item = (String, Value)>,
 ) -> String {
     let inner = &simulator.inner;
     let mut claims = common_claims(simulator, facts);
@@ -37,7 +37,7 @@ pub(super) fn issue(
     claims.insert("at_hash".to_owned(), json!(base64url(&sha256(access_token.as_bytes())[..16])));
     let mut head = header("RS256", inner.signing_key.kid());
     let mut signature = Signature::True;
-    for (name, value) in altered.into_iter().flatten() {
+    for (name, value) in more {
         match (name.as_str(), value.as_str()) {
             ("signature", Some("bad")) => signature = Signature::Bad,
             ("signature", Some("foreign_key")) => signature = Signature::ForeignKey,

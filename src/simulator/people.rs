@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::jose::sha256;
+use super::personality::Shape;
 
 const NOBODY: &str = "unknown";
 const SECTORS: &str = "1.2.250.1.71.4.2.4";
@@ -161,7 +162,32 @@ impl Person {
     }
 
     /// The userinfo answer, whole.
-    pub(super) fn userinfo(&self) -> Value {
+    pub(super) fn userinfo(&self, shape: Shape) -> Value {
+        match shape {
+            Shape::Psc => self.psc_userinfo(),
+            Shape::Keycloak | Shape::Standard => {
+                let mut info = Map::from_iter([("sub".to_owned(), json!(self.sub()))]);
+                info.extend(self.standard_claims());
+                Value::Object(info)
+            }
+        }
+    }
+
+    /// What OpenID Connect Core §5.1 has a name for.
+    pub(super) fn standard_claims(&self) -> Map<String, Value> {
+        [
+            ("name", self.full_name()),
+            ("preferred_username", self.login_hint.clone()),
+            ("given_name", self.given_name.clone()),
+            ("family_name", self.family_name.clone()),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| (name.to_owned(), json!(text)))
+        .collect()
+    }
+
+    fn psc_userinfo(&self) -> Value {
         let activity = self.practices.first().and_then(|practice| practice.activities.first());
         let place = activity.map(|activity| activity.place);
         let sector = activity.map(|activity| format!("{}^{SECTORS}", activity.sector));

@@ -1,7 +1,12 @@
-//! Whose manners the simulated provider has: data only, so that another personality is another table.
+//! Whose manners the simulated provider has: data only, one table a personality.
 //!
-//! `psc` is a customised Keycloak: paths, order of checks and texts are Keycloak's, the `channel` parameter and
-//! the shape of the person are PSC's.
+//! `keycloak` is Keycloak as it comes. `psc` is a customised Keycloak: paths, order of checks and texts are Keycloak's,
+//! the `channel` parameter and the shape of the person are PSC's. `generic` follows the letter of CIBA Core 1.0. What
+//! they do differently is a field of [`Traits`]; no code asks for a personality's name.
+
+mod generic;
+mod keycloak;
+mod psc;
 
 use std::str::FromStr;
 
@@ -14,11 +19,15 @@ pub enum Personality {
     /// Pro Santé Connect.
     #[default]
     Psc,
+    /// Keycloak as it comes.
+    Keycloak,
+    /// The letter of CIBA Core 1.0.
+    Generic,
 }
 
 /// No personality has that name.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("a personality is: psc")]
+#[error("a personality is: psc, keycloak or generic")]
 pub struct UnknownPersonality;
 
 impl FromStr for Personality {
@@ -26,6 +35,8 @@ impl FromStr for Personality {
     fn from_str(text: &str) -> Result<Self, UnknownPersonality> {
         match text {
             "psc" => Ok(Self::Psc),
+            "keycloak" => Ok(Self::Keycloak),
+            "generic" => Ok(Self::Generic),
             _ => Err(UnknownPersonality),
         }
     }
@@ -40,7 +51,9 @@ impl Personality {
 
     pub(super) const fn traits(self) -> &'static Traits {
         match self {
-            Self::Psc => &PSC,
+            Self::Psc => &psc::TRAITS,
+            Self::Keycloak => &keycloak::TRAITS,
+            Self::Generic => &generic::TRAITS,
         }
     }
 }
@@ -50,22 +63,107 @@ pub(super) struct Traits {
     pub issuer_path: &'static str,
     /// Names of the metadata document below `/.well-known/`.
     pub metadata_documents: &'static [&'static str],
+    pub document: Document,
+    /// `backchannel_token_delivery_modes_supported`.
+    pub delivery_modes: &'static [&'static str],
+    /// `acr_values_supported`.
+    pub acr_values: &'static [&'static str],
     pub paths: Paths,
     /// Realm name in `WWW-Authenticate`.
     pub realm: &'static str,
     /// Scopes that a client may ask for.
     pub scopes: &'static [&'static str],
+    pub hints: Hints,
+    pub binding_message: BindingMessage,
+    pub user_code: UserCode,
+    /// Whether the acknowledgement's `expires_in` heeds `requested_expiry`; else it is an upper bound.
+    pub acknowledges_requested_expiry: bool,
+    /// Whether an `auth_req_id` is a JWE of a thousand characters.
+    pub long_request_ids: bool,
+    pub pace: Pace,
+    pub shape: Shape,
     /// `acr` of a plain approval.
     pub acr: &'static str,
-    /// Values of the `channel` parameter; the first counts where it is absent.
+    /// Values of the `channel` parameter; the first counts where it is absent. Empty: the parameter is unknown, and
+    /// so ignored.
     pub channels: &'static [Channel],
     /// Life of a refresh token, in seconds.
     pub refresh_expires_in: i64,
-    /// An expired request is still told apart from an unknown one for this many seconds beyond its interval.
-    pub expired_kept: u64,
     /// First part of the access token's `jti`: how the session began.
     pub jti_prefix: &'static str,
     pub refusals: Refusals,
+}
+
+/// What the metadata document is made of.
+pub(super) enum Document {
+    /// Everything that Keycloak lists, whether it means it or not.
+    Keycloak,
+    /// What CIBA needs, and only what is true.
+    Ciba,
+}
+
+/// Which hints are looked at.
+pub(super) enum Hints {
+    /// `login_hint`; the others are ignored.
+    LoginHintAlone,
+    /// Exactly one of the three (CIBA §7.1). The refusal of none and of several.
+    ExactlyOne(Refusal),
+}
+
+/// What a `binding_message` may be.
+#[derive(Clone, Copy)]
+pub(super) enum BindingMessage {
+    /// `^[a-zA-Z0-9-._+/!?#]{1,50}$`.
+    KeycloakPlainText,
+    /// Up to a hundred printable characters.
+    Printable,
+}
+
+impl BindingMessage {
+    pub(super) fn accepts(self, message: &str) -> bool {
+        match self {
+            Self::KeycloakPlainText => {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+/!?#".contains(&byte);
+                (1..=50).contains(&message.len()) && message.bytes().all(plain)
+            }
+            Self::Printable => {
+                (1..=100).contains(&message.chars().count()) && !message.chars().any(char::is_control)
+            }
+        }
+    }
+}
+
+/// What becomes of a `user_code`.
+pub(super) enum UserCode {
+    /// The refusal of any.
+    Unsupported(Refusal),
+    /// Everybody's is the last four characters of the hint, so that a test needs no directory. The refusal of another.
+    LastFourOfTheHint(Refusal),
+}
+
+/// When a poll is too early, and what it looks at first.
+#[derive(Clone, Copy)]
+pub(super) enum Pace {
+    /// Too early comes before the decision. The interval runs from the last accepted poll and never grows. An expired
+    /// request is told apart from an unknown one for this many seconds beyond its interval.
+    Keycloak {
+        /// The seconds.
+        expired_kept: u64,
+    },
+    /// The decision comes first. Each `slow_down` adds 5 s to the interval, for good (CIBA §11), and the interval runs
+    /// from the last poll, whatever its answer.
+    Ciba,
+}
+
+/// How tokens and userinfo write about a person.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `SubjectNameID`, `SubjectRefPro`, `authMode`, over Keycloak's members.
+    Psc,
+    /// Standard claims (OIDC Core §5.1) over Keycloak's members.
+    Keycloak,
+    /// Standard claims.
+    Standard,
 }
 
 /// Paths below the issuer.
@@ -89,6 +187,8 @@ pub(super) struct Refusal {
     pub status: StatusCode,
     pub error: &'static str,
     pub description: &'static str,
+    /// `WWW-Authenticate`, where there is one.
+    pub challenge: Option<&'static str>,
 }
 
 /// The answers to what goes wrong, one for each cause.
@@ -99,14 +199,16 @@ pub(super) struct Refusals {
     pub two_client_credentials: Refusal,
     pub unknown_client: Refusal,
     pub wrong_credentials: Refusal,
+    /// Its description is followed by the rule that is broken.
+    pub signed_request: Refusal,
     pub missing_hint: Refusal,
     pub unknown_person: Refusal,
     pub missing_scope: Refusal,
     /// Its description is followed by the scopes.
     pub invalid_scope: Refusal,
     pub binding_message: Refusal,
-    pub user_code: Refusal,
-    pub channel: Refusal,
+    /// Of a `channel` that is not among [`Traits::channels`].
+    pub channel: Option<Refusal>,
     pub requested_expiry: Refusal,
     pub too_many_requests: Refusal,
     pub missing_request_id: Refusal,
@@ -118,95 +220,10 @@ pub(super) struct Refusals {
     pub pending: Refusal,
 }
 
-const fn bad(error: &'static str, description: &'static str) -> Refusal {
-    Refusal { status: StatusCode::BAD_REQUEST, error, description }
+const fn refusal(status: StatusCode, error: &'static str, description: &'static str) -> Refusal {
+    Refusal { status, error, description, challenge: None }
 }
 
-/// PSC, measured in 2025–2026, on top of Keycloak 26.
-static PSC: Traits = Traits {
-    issuer_path: "/auth/realms/esante-wallet",
-    metadata_documents: &["wallet-openid-configuration", "openid-configuration"],
-    paths: Paths {
-        backchannel: "/protocol/openid-connect/ext/ciba/auth",
-        token: "/protocol/openid-connect/token",
-        userinfo: "/protocol/openid-connect/userinfo",
-        jwks: "/protocol/openid-connect/certs",
-    },
-    realm: "esante-wallet",
-    scopes: &[
-        "openid",
-        "microprofile-jwt",
-        "rpps",
-        "referentiel",
-        "web-origins",
-        "basic",
-        "identity",
-        "acr",
-        "offline_access",
-        "eidas1",
-        "profile",
-        "roles",
-        "email",
-        "scope_all",
-        "phone",
-        "interop",
-        "scope_1",
-        "address",
-        "scope_2",
-        "eidas2",
-    ],
-    acr: "eidas1",
-    channels: &[
-        Channel { name: "MOBILE", amr: &["swk", "pin", "mfa"] },
-        Channel { name: "CARD", amr: &["sc", "pin", "mfa", "hwk"] },
-    ],
-    refresh_expires_in: 1800,
-    expired_kept: 10,
-    jti_prefix: "onrtci:",
-    refusals: Refusals {
-        unsupported_grant: bad("unsupported_grant_type", "Unsupported grant_type"),
-        missing_grant_type: bad("invalid_request", "Missing form parameter: grant_type"),
-        duplicated_parameter: bad("invalid_request", "duplicated parameter"),
-        // Keycloak takes the first that it finds. Two at once break RFC 6749 §2.3 and hide a client's mistake.
-        two_client_credentials: bad("invalid_request", "more than one client authentication method"),
-        // Keycloak since 17 tells a client that it does not know from one whose proof is wrong by the code
-        // alone: an honest client meets the second one when its secret or certificate was renewed.
-        unknown_client: Refusal {
-            status: StatusCode::UNAUTHORIZED,
-            error: "invalid_client",
-            description: "Invalid client or Invalid client credentials",
-        },
-        wrong_credentials: Refusal {
-            status: StatusCode::UNAUTHORIZED,
-            error: "unauthorized_client",
-            description: "Invalid client or Invalid client credentials",
-        },
-        missing_hint: bad("invalid_request", "missing parameter : login_hint"),
-        unknown_person: bad("invalid_request", "invalid user"),
-        missing_scope: bad("invalid_request", "missing parameter : scope"),
-        invalid_scope: bad("invalid_scope", "Invalid scopes: "),
-        binding_message: bad(
-            "invalid_binding_message",
-            "the binding_message value has to be max 50 characters in length and must contain only basic \
-             plain-text characters without spaces",
-        ),
-        user_code: bad("invalid_request", "User code not supported"),
-        channel: bad("invalid_request", "invalid channel"),
-        requested_expiry: bad("invalid_request", "invalid parameter : requested_expiry"),
-        too_many_requests: Refusal {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            error: "server_error",
-            description: "Failed to send authentication request",
-        },
-        missing_request_id: bad("invalid_request", "Missing parameter: auth_req_id"),
-        garbage_request_id: bad("invalid_grant", "Invalid Auth Req ID"),
-        unknown_request_id: bad("invalid_grant", "Invalid auth_req_id"),
-        expired: bad("expired_token", "authentication timed out"),
-        slow_down: bad("slow_down", "too early to access"),
-        denied: bad("access_denied", "not authorized"),
-        pending: bad(
-            "authorization_pending",
-            "The authorization request is still pending as the end-user hasn't yet been authenticated.",
-        ),
-    },
-};
+pub(super) const fn bad(error: &'static str, description: &'static str) -> Refusal {
+    refusal(StatusCode::BAD_REQUEST, error, description)
+}

@@ -1,8 +1,8 @@
 //! The authentication requests, and the order of checks at the token endpoint.
 //!
 //! A request is `pending` until somebody decides or its life ends; what was decided is decided; an approved one is
-//! redeemed once. A poll looks, in this order, at: known and not redeemed, expired, too early, denied, pending.
-//! "Too early" is Keycloak's polling key: it lives for one interval from the last *accepted* poll, is never
+//! redeemed once. In what order a poll looks at that, and when it is too early, is the personality's [`Pace`].
+//! Keycloak's "too early" is its polling key: it lives for one interval from the last *accepted* poll, is never
 //! lengthened, and a poll that came too early does not set it anew.
 //!
 //! Memory is bounded: what has ended is dropped ten minutes later, sooner where more than [`MOST_REQUESTS`] are
@@ -11,13 +11,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::delivery::{Mode, Notification};
 use super::people::Person;
+use super::personality::Pace;
 use super::settings::{Auto, Decision};
 use crate::domain::clock::Monotonic;
 use crate::domain::time::Timestamp;
 
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
 pub(super) const MOST_REQUESTS: usize = 50_000;
+/// What `slow_down` adds to the interval (CIBA §11).
+const SLOW_DOWN: Duration = Duration::from_secs(5);
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
@@ -31,6 +35,8 @@ pub(super) struct Asked {
     pub interval: Duration,
     pub life: Duration,
     pub auto: Option<Auto>,
+    /// What the client is told with, where it does not ask.
+    pub notification: Option<Notification>,
 }
 
 /// What an approval says about who and how; absent members are those of the request.
@@ -107,6 +113,14 @@ pub(super) struct Redeemed {
     pub amr: Option<Vec<String>>,
 }
 
+/// A decision that the client is to be told.
+pub(super) struct Announced {
+    pub notification: Notification,
+    pub outcome: Outcome,
+    /// With a push of an approval: what the request was about. It is spent.
+    pub redeemed: Option<Redeemed>,
+}
+
 /// How a poll arrived, beside its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrival {
@@ -136,6 +150,16 @@ impl Request {
             Fate::Pending | Fate::Approved(_) if now >= self.expires() => Status::Expired,
             Fate::Approved(_) => Status::Approved,
             Fate::Pending => Status::Pending,
+        }
+    }
+
+    /// Whether an expired request is no longer told apart from one that never was.
+    fn is_forgotten(&self, now: Monotonic, pace: Pace) -> bool {
+        match pace {
+            Pace::Keycloak { expired_kept } => {
+                now >= self.expires() + self.asked.interval + Duration::from_secs(expired_kept)
+            }
+            Pace::Ciba => false,
         }
     }
 
@@ -178,6 +202,21 @@ impl Request {
             self.decided = Some(at);
             self.settled = Some(at);
         }
+    }
+
+    /// Spends an approval: what the tokens are about.
+    fn redeem(&mut self, now: Monotonic) -> Option<Redeemed> {
+        let Fate::Approved(approval) = &mut self.fate else { return None };
+        let approval = std::mem::take(approval);
+        self.fate = Fate::Redeemed;
+        self.settled = Some(now);
+        Some(Redeemed {
+            person: approval.person.unwrap_or_else(|| self.asked.person.clone()),
+            scope: self.asked.scope.clone(),
+            channel: self.asked.channel,
+            acr: approval.acr,
+            amr: approval.amr,
+        })
     }
 
     /// When nothing more can happen to it.
@@ -262,6 +301,35 @@ impl Requests {
         Ok(())
     }
 
+    /// What the client is to be told about a decided request. A ping may be answered by a poll at once (CIBA §10.2): no
+    /// interval runs any more. A push gives the tokens out, once.
+    pub(super) fn announce(&mut self, id: &str, now: Monotonic) -> Option<Announced> {
+        let request = self.find(id, now)?;
+        let notification = request.asked.notification.clone()?;
+        let outcome = request.outcome(now);
+        let redeemed = match notification.delivery.mode {
+            Mode::Ping => {
+                request.poll_allowed_from = None;
+                request.last_arrival = None;
+                None
+            }
+            Mode::Push => request.redeem(now),
+        };
+        matches!(outcome, Outcome::Approved | Outcome::Denied).then_some(Announced {
+            notification,
+            outcome,
+            redeemed,
+        })
+    }
+
+    /// Whether the client is told the outcome of a request by itself, and must not ask.
+    pub(super) fn is_pushed(&self, id: &str) -> bool {
+        let request = self.numbers.get(id).and_then(|number| self.by_number.get(number));
+        request
+            .and_then(|request| request.asked.notification.as_ref())
+            .is_some_and(|notification| notification.delivery.mode == Mode::Push)
+    }
+
     /// Notes that a token request for `id` has come in; `None` where it names no request.
     pub(super) fn arrive(&mut self, id: &str, now: Monotonic) -> Option<Arrival> {
         let number = *self.numbers.get(id)?;
@@ -283,38 +351,36 @@ impl Requests {
         }
     }
 
-    /// The order of checks at the token endpoint. `expired_kept`: how long beyond its end and one interval an
-    /// expired request is known as such.
-    pub(super) fn poll(&mut self, id: &str, now: Monotonic, expired_kept: Duration) -> Poll {
+    /// The order of checks at the token endpoint.
+    pub(super) fn poll(&mut self, id: &str, now: Monotonic, pace: Pace) -> Poll {
         let Some(request) = self.find(id, now) else { return Poll::Unknown };
-        let expires = request.expires();
-        let forgotten = expires + request.asked.interval + expired_kept;
-        if matches!(request.fate, Fate::Redeemed) || now >= forgotten {
+        if matches!(request.fate, Fate::Redeemed) || request.is_forgotten(now, pace) {
             return Poll::Unknown;
         }
-        if now >= expires {
+        if now >= request.expires() {
             return Poll::Expired;
         }
-        if request.poll_allowed_from.is_some_and(|from| now < from) {
-            return Poll::TooEarly;
+        let too_early = request.poll_allowed_from.is_some_and(|from| now < from);
+        match pace {
+            Pace::Keycloak { .. } if too_early => return Poll::TooEarly,
+            Pace::Keycloak { .. } => {}
+            Pace::Ciba => {
+                if too_early && matches!(request.fate, Fate::Pending) {
+                    request.asked.interval += SLOW_DOWN;
+                    request.poll_allowed_from = Some(now + request.asked.interval);
+                    return Poll::TooEarly;
+                }
+            }
         }
         request.poll_allowed_from = Some(now + request.asked.interval);
-        match &mut request.fate {
+        match &request.fate {
             Fate::Denied => Poll::Denied,
             Fate::Pending => Poll::Pending,
             Fate::Redeemed => Poll::Unknown,
-            Fate::Approved(approval) => {
-                let approval = std::mem::take(approval);
-                request.fate = Fate::Redeemed;
-                request.settled = Some(now);
-                Poll::Redeemed(Box::new(Redeemed {
-                    person: approval.person.unwrap_or_else(|| request.asked.person.clone()),
-                    scope: request.asked.scope.clone(),
-                    channel: request.asked.channel,
-                    acr: approval.acr,
-                    amr: approval.amr,
-                }))
-            }
+            Fate::Approved(_) => match request.redeem(now) {
+                Some(redeemed) => Poll::Redeemed(Box::new(redeemed)),
+                None => Poll::Unknown,
+            },
         }
     }
 

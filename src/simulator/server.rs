@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
 use crate::net::listener::{self, Limits, serve};
+use crate::net::outbound::{AddressPolicy, Outbound, OutboundSettings};
 use crate::net::tls::CertificateFiles;
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 
@@ -71,6 +72,9 @@ pub enum ServerError {
     /// The certificates do not do.
     #[error("the simulator's certificates cannot be used")]
     Tls(#[from] TlsError),
+    /// The authority of the notification endpoint cannot be read.
+    #[error("the simulator's ca.pem cannot be used")]
+    Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The provider itself cannot be made.
     #[error("the simulated provider cannot be made")]
     Simulator(#[from] SimulatorError),
@@ -113,6 +117,7 @@ impl Server {
                 expires_in: settings.expires_in,
                 access_token_lifetime: ACCESS_TOKEN_LIFETIME,
                 personality: settings.personality,
+                notifications: Some(notifications(&settings.certs)?),
             },
             clock,
             random,
@@ -177,6 +182,18 @@ async fn until_shutdown(State(shutdown): State<CancellationToken>, request: Requ
         answer = next.run(request) => answer,
         () = shutdown.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
+}
+
+/// The way to the client's notification endpoint. It is a client of the same development PKI, on any network.
+fn notifications(certs: &Path) -> Result<Outbound, ServerError> {
+    let roots = std::fs::read(certs.join("ca.pem")).map_err(|error| ServerError::Roots(error.into()))?;
+    Outbound::new(OutboundSettings {
+        roots: Some(roots),
+        identity: None,
+        address_policy: AddressPolicy::AllowPrivate,
+        https_only: false,
+    })
+    .map_err(|error| ServerError::Roots(error.into()))
 }
 
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 use super::SimulatorError;
+use super::delivery::Delivery;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -23,6 +25,9 @@ pub(super) struct Lengths {
     pub access_token_seconds: u64,
     /// What becomes of a request without anybody touching the phone.
     pub auto: Option<Auto>,
+    /// How the client is told; absent: it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// A decision that makes itself.
@@ -50,22 +55,38 @@ pub(super) struct Change {
     expires_in: Option<u64>,
     access_token_seconds: Option<u64>,
     #[serde(default)]
-    auto: AutoChange,
+    auto: Wish<Auto>,
+    #[serde(default)]
+    delivery: Wish<Delivery>,
 }
 
-/// What becomes of `auto`: a member that is `null` says something else than one that is absent.
+/// What becomes of a setting that may be absent: a member that is `null` says something else than none.
 #[derive(Default)]
-enum AutoChange {
+enum Wish<T> {
     #[default]
     Kept,
-    /// `null`: nobody decides but the phone.
-    Set(Option<Auto>),
+    /// `null`: nobody decides but the phone, nobody is told.
+    Set(Option<T>),
 }
 
-impl<'de> Deserialize<'de> for AutoChange {
+impl<T: Clone> Wish<T> {
+    fn over(&self, present: Option<&T>) -> Option<T> {
+        match self {
+            Self::Kept => present.cloned(),
+            Self::Set(wished) => wished.clone(),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::Set)
     }
+}
+
+fn reachable(delivery: Delivery) -> Result<Delivery, SimulatorError> {
+    let url = Url::parse(&delivery.endpoint).map_err(|_| SimulatorError::Endpoint)?;
+    if matches!(url.scheme(), "http" | "https") { Ok(delivery) } else { Err(SimulatorError::Endpoint) }
 }
 
 fn within(name: &'static str, seconds: u64, most: u64) -> Result<u64, SimulatorError> {
@@ -91,6 +112,7 @@ impl Lengths {
             expires_in: whole_seconds("expires_in", expires_in, HOUR)?,
             access_token_seconds: whole_seconds("access_token_seconds", access_token, DAY)?,
             auto: None,
+            delivery: None,
         })
     }
 
@@ -104,10 +126,8 @@ impl Lengths {
                 change.access_token_seconds.unwrap_or(self.access_token_seconds),
                 DAY,
             )?,
-            auto: match change.auto {
-                AutoChange::Kept => self.auto,
-                AutoChange::Set(auto) => auto,
-            },
+            auto: change.auto.over(self.auto.as_ref()),
+            delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
         })
     }
 }

@@ -1,5 +1,8 @@
 //! What changes while the simulated provider runs, behind one lock.
 
+use super::client_auth::Registered;
+use super::client_jwt::Taken;
+use super::delivery::Outbox;
 use super::faults::Faults;
 use super::requests::Requests;
 use super::settings::Lengths;
@@ -11,10 +14,23 @@ pub(super) struct State {
     pub requests: Requests,
     pub faults: Faults,
     pub stats: Stats,
+    /// What the client is registered with.
+    pub client: Registered,
+    /// Names of JWTs of the client's that have been taken.
+    pub taken: Taken,
+    pub outbox: Outbox,
 }
 
 impl State {
     pub(super) fn new(settings: Lengths) -> Self {
-        Self { settings, requests: Requests::default(), faults: Faults::default(), stats: Stats::default() }
+        Self {
+            settings,
+            requests: Requests::default(),
+            faults: Faults::default(),
+            stats: Stats::default(),
+            client: Registered::default(),
+            taken: Taken::default(),
+            outbox: Outbox::default(),
+        }
     }
 }

@@ -3,9 +3,11 @@
 
 mod backchannel;
 mod control;
+mod delivery;
 mod faults;
 mod id_tokens;
 mod people;
+mod personalities;
 mod phone;
 mod server;
 mod token;
@@ -26,7 +28,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
-use super::personality::Personality;
+use super::personality::{Paths, Personality};
 use super::{Front, Simulator, SimulatorSettings};
 use crate::crypto::pki::DevCa;
 use crate::crypto::random::SystemRandom;
@@ -126,16 +128,22 @@ pub struct Lab {
 
 impl Lab {
     pub fn new() -> Self {
+        Self::of(Personality::Psc)
+    }
+
+    /// One with these manners.
+    pub fn of(personality: Personality) -> Self {
         let clock = ManualClock::at(Timestamp::from_secs(EPOCH));
         let settings = SimulatorSettings {
-            issuer: ISSUER.to_owned(),
+            issuer: format!("https://localhost:8083{}", personality.issuer_path()),
             client_id: "relais-demo".to_owned(),
             client_name: "Relais Demo".to_owned(),
             client_secret: Secret::new("relais-demo-secret"),
             interval: Duration::from_secs(5),
             expires_in: Duration::from_secs(120),
             access_token_lifetime: Duration::from_secs(120),
-            personality: Personality::Psc,
+            personality,
+            notifications: None,
         };
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("simulator");
         Self {
@@ -145,6 +153,12 @@ impl Lab {
             simulator,
             clock,
         }
+    }
+
+    /// The path of an endpoint.
+    fn path(&self, endpoint: fn(&Paths) -> &'static str) -> String {
+        let inner = &self.simulator.inner;
+        format!("{}{}", inner.path, endpoint(&inner.traits.paths))
     }
 
     pub fn advance(&self, milliseconds: u64) {
@@ -181,7 +195,8 @@ impl Lab {
     /// A backchannel request by certificate.
     pub async fn start_with(&self, pairs: &[(&str, &str)]) -> Answer {
         let pairs: Vec<_> = [("client_id", "relais-demo")].iter().chain(pairs).copied().collect();
-        self.send(self.form(&format!("{BASE}/ext/ciba/auth"), &[], &pairs)).await
+        let path = self.path(|paths| paths.backchannel);
+        self.send(self.form(&path, &[], &pairs)).await
     }
 
     /// An accepted request for somebody; its `auth_req_id`.
@@ -198,7 +213,7 @@ impl Lab {
 
     pub fn poll_request(&self, auth_req_id: &str) -> Request<Body> {
         let pairs = [("grant_type", CIBA), ("client_id", "relais-demo"), ("auth_req_id", auth_req_id)];
-        self.form(&format!("{BASE}/token"), &[], &pairs)
+        self.form(&self.path(|paths| paths.token), &[], &pairs)
     }
 
     /// The `error` of a token request, or `ok`.
@@ -219,7 +234,8 @@ impl Lab {
     pub async fn userinfo(&self, access_token: &str) -> Answer {
         let bearer = format!("Bearer {access_token}");
         let headers = [("authorization", bearer.as_str())];
-        self.send(self.request(Method::GET, &format!("{BASE}/userinfo"), &headers, Body::empty())).await
+        let path = self.path(|paths| paths.userinfo);
+        self.send(self.request(Method::GET, &path, &headers, Body::empty())).await
     }
 
     pub async fn control(&self, method: Method, path: &str, body: Value) -> Answer {

@@ -1,7 +1,7 @@
 //! What the provider gives out: request ids, access and refresh tokens.
 //!
 //! Access and ID tokens are RS256 JWTs in Keycloak's and PSC's shape of 2026: `sub` is a technical UUID, the
-//! national identifier is in `SubjectNameID` and `preferred_username`. The refresh token is opaque to clients (an
+//! national identifier is in `SubjectNameID` (PSC) and `preferred_username`. The refresh token is opaque to clients (an
 //! HS512 JWT under a key of the realm).
 
 use serde::Serialize;
@@ -11,6 +11,8 @@ use uuid::Uuid;
 use super::Simulator;
 use super::id_token;
 use super::jose::{base64url, from_base64url, signing_input};
+use super::people::Person;
+use super::personality::{Channel, Shape};
 use super::requests::Redeemed;
 use crate::domain::random::uuid_v4;
 use crate::net::listener::PeerCertificate;
@@ -23,13 +25,15 @@ const CIPHERTEXT: usize = 752;
 pub(super) struct Tokens {
     access_token: String,
     expires_in: i64,
-    refresh_expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_in: Option<i64>,
     refresh_token: String,
     token_type: &'static str,
     id_token: String,
-    #[serde(rename = "not-before-policy")]
-    not_before_policy: i64,
-    session_state: Uuid,
+    #[serde(rename = "not-before-policy", skip_serializing_if = "Option::is_none")]
+    not_before_policy: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_state: Option<Uuid>,
     scope: String,
 }
 
@@ -43,11 +47,12 @@ pub(super) struct Facts<'a> {
     pub life: i64,
 }
 
-/// The tokens for an approved request.
+/// The tokens for an approved request. `more` are further claims of the ID token, made from the refresh token.
 pub(super) fn issue(
     simulator: &Simulator,
     redeemed: &Redeemed,
     certificate: Option<&PeerCertificate>,
+    more: impl FnOnce(&str) -> Vec<(String, Value)>,
 ) -> Tokens {
     let inner = &simulator.inner;
     let mut state = simulator.state();
@@ -57,15 +62,18 @@ pub(super) fn issue(
     let issued_at = inner.clock.now().as_secs();
     let facts = Facts { redeemed, certificate, session: uuid_v4(&*inner.random), issued_at, life };
     let access_token = access_token(simulator, &facts);
+    let refresh_token = refresh_token(simulator, &facts);
+    let more = more(&refresh_token).into_iter().chain(altered.into_iter().flatten());
+    let as_keycloak = inner.traits.shape != Shape::Standard;
     Tokens {
-        id_token: id_token::issue(simulator, &facts, &access_token, altered),
-        refresh_token: refresh_token(simulator, &facts),
+        id_token: id_token::issue(simulator, &facts, &access_token, more),
+        refresh_token,
         access_token,
         expires_in: life,
-        refresh_expires_in: inner.traits.refresh_expires_in,
+        refresh_expires_in: as_keycloak.then_some(inner.traits.refresh_expires_in),
         token_type: "Bearer",
-        not_before_policy: 0,
-        session_state: facts.session,
+        not_before_policy: as_keycloak.then_some(0),
+        session_state: as_keycloak.then_some(facts.session),
         scope: redeemed.scope.clone(),
     }
 }
@@ -77,8 +85,10 @@ pub(super) fn common_claims(simulator: &Simulator, facts: &Facts<'_>) -> Map<Str
     let channel = inner.traits.channels.get(redeemed.channel);
     let person = &redeemed.person;
     let acr = redeemed.acr.as_deref().unwrap_or(inner.traits.acr);
-    let amr =
-        redeemed.amr.as_ref().map_or_else(|| json!(channel.map(|channel| channel.amr)), |amr| json!(amr));
+    let amr = match (&redeemed.amr, channel) {
+        (Some(amr), _) => Some(json!(amr)),
+        (None, channel) => channel.map(|channel| json!(channel.amr)),
+    };
     let mut claims = Map::new();
     for (name, value) in [
         ("exp", json!(facts.issued_at.saturating_add(facts.life))),
@@ -90,17 +100,28 @@ pub(super) fn common_claims(simulator: &Simulator, facts: &Facts<'_>) -> Map<Str
         ("azp", json!(inner.client_id)),
         ("sid", json!(facts.session)),
         ("acr", json!(acr)),
-        ("amr", amr),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    claims.extend(amr.map(|amr| ("amr".to_owned(), amr)));
+    match inner.traits.shape {
+        Shape::Psc => claims.extend(psc_claims(person, channel)),
+        Shape::Keycloak | Shape::Standard => claims.extend(person.standard_claims()),
+    }
+    claims
+}
+
+fn psc_claims(person: &Person, channel: Option<&Channel>) -> impl Iterator<Item = (String, Value)> {
+    [
         ("SubjectNameID", json!(person.login_hint)),
         ("PSISubjectNameID", json!("")),
         ("preferred_username", json!(person.login_hint)),
         ("otherIds", person.other_ids()),
         ("authMode", json!(channel.map(|channel| channel.name))),
         ("auth_level", json!("1")),
-    ] {
-        claims.insert(name.to_owned(), value);
-    }
-    claims
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 fn access_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
@@ -156,10 +177,17 @@ pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Optio
     (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
 }
 
-/// A new request id in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the second part is empty).
-/// The content is random; the tag is a true one, so that a foreign text is told apart from an id that is no more.
+/// A new request id: where they are long, in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the
+/// second part is empty). The content is random; the tag is a true one, so that a foreign text is told apart from an id that is no more.
 pub(super) fn auth_req_id(simulator: &Simulator) -> String {
     let inner = &simulator.inner;
+    if !inner.traits.long_request_ids {
+        let mut drawn = [0; 20];
+        inner.random.fill(&mut drawn);
+        let drawn = base64url(&drawn);
+        let tag = base64url(&inner.realm_key.tag(&drawn));
+        return format!("{drawn}.{tag}");
+    }
     let mut bytes = [0; 16 + CIPHERTEXT];
     inner.random.fill(&mut bytes);
     let (nonce, ciphertext) = bytes.split_at(16);

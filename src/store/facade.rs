@@ -11,7 +11,7 @@ use super::grants::Completion;
 use super::logins::CancelHidden;
 use super::nodes::Adoption;
 use super::sessions::Choice;
-use super::{grants, logins, nodes, pick_up, sessions, start, upkeep};
+use super::{announcements, assertions, grants, logins, nodes, pick_up, sessions, start, upkeep};
 use crate::crypto::ring::{KeyRing, KeyedHash};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -23,8 +23,8 @@ use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
     Acknowledge, Actor, Adopted, Approve, Counts, DeadFor, EndLogin, EndSession, GrantSecrets, NewLogin,
-    Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition, StartOutcome,
-    Store, StoreError, Transition, UseOutcome,
+    Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition,
+    SpendAssertion, StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
 
 /// How a piece of work gets its connection. Both are cancel-safe: what has begun is finished, whoever waits for it.
@@ -175,6 +175,38 @@ impl<B: Backend> Store for SqlStore<B> {
         Ok(row.map(|row| row.login))
     }
 
+    async fn notifiable(&self, token: &[KeyedHash]) -> Result<Option<Notifiable>, StoreError> {
+        self.read("notifiable", token.to_vec(), |db, context, input| {
+            Box::pin(announcements::by_token(db, context, input))
+        })
+        .await
+    }
+
+    async fn remember_announcement(
+        &self,
+        login_id: LoginId,
+        request: &KeyedHash,
+    ) -> Result<bool, StoreError> {
+        self.write("remember_announcement", (login_id, request.clone()), |db, _, input| {
+            Box::pin(announcements::remember(db, input))
+        })
+        .await
+    }
+
+    async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("announce", (login_id, now), |db, _, input| Box::pin(announcements::announce(db, input)))
+            .await
+    }
+
+    async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError> {
+        self.read("announced", owner, |db, _, input| Box::pin(announcements::announced(db, input))).await
+    }
+
+    async fn is_announced(&self, login_id: LoginId) -> Result<bool, StoreError> {
+        self.read("is_announced", login_id, |db, _, input| Box::pin(announcements::is_announced(db, input)))
+            .await
+    }
+
     async fn login(&self, login_id: LoginId) -> Result<Option<Login>, StoreError> {
         let row = self
             .read("login", login_id, |db, context, input| Box::pin(logins::by_id(db, context, *input)))
@@ -318,6 +350,10 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read("counts", (), |db, _, ()| Box::pin(upkeep::counts(db))).await
+    }
+
+    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError> {
+        self.write("spend_assertion", spend, |db, _, input| Box::pin(assertions::spend(db, input))).await
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {

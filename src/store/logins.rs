@@ -58,11 +58,22 @@ pub(super) async fn acknowledge(
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'pending', until = $2, interval_us = $3, not_before = NULL,
-                     provider_slow = 0, attempt = $4, owner = $5, version = version + 1
+                     provider_slow = 0, attempt = $4, owner = $5, version = version + 1, request_hash = $6,
+                     request_key_id = $7,
+                     announced_at = CASE WHEN early_hash = $6 AND early_key_id = $7 THEN $8 ELSE NULL END
                  WHERE login_id = $1 AND status = 'starting' RETURNING",
                 login_columns!()
             ),
-            args![ack.login_id, ack.until, micros(ack.interval), ack.attempt, ack.owner],
+            args![
+                ack.login_id,
+                ack.until,
+                micros(ack.interval),
+                ack.attempt,
+                ack.owner,
+                ack.request.as_ref().map(|it| it.hash.to_vec()),
+                ack.request.as_ref().map(|it| it.key_id.clone()),
+                ack.now
+            ],
         )
         .await?;
     let Some(row) = row else { return late_acknowledgement(db, context, ack).await };

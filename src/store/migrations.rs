@@ -17,12 +17,26 @@ use super::sqlite;
 use crate::domain::secret::Secret;
 
 /// Number, name, SQLite text, PostgreSQL text.
-const MIGRATIONS: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "first",
-    include_str!("../../migrations/sqlite/0001_first.sql"),
-    include_str!("../../migrations/postgres/0001_first.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
+    (
+        1,
+        "first",
+        include_str!("../../migrations/sqlite/0001_first.sql"),
+        include_str!("../../migrations/postgres/0001_first.sql"),
+    ),
+    (
+        2,
+        "notifications",
+        include_str!("../../migrations/sqlite/0002_notifications.sql"),
+        include_str!("../../migrations/postgres/0002_notifications.sql"),
+    ),
+    (
+        3,
+        "assertions",
+        include_str!("../../migrations/sqlite/0003_assertions.sql"),
+        include_str!("../../migrations/postgres/0003_assertions.sql"),
+    ),
+];
 
 /// The table in which sqlx keeps what was applied.
 const APPLIED: &str = "_sqlx_migrations";

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::conn::{Context, Fault, Row};
 use super::vault::{Vault, Whose};
-use crate::crypto::ring::Pseudonym;
+use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use crate::domain::login::{EndStatus, Hidden, Login, LoginReason, LoginState, LoginStatus};
-use crate::domain::registration::Environment;
+use crate::domain::registration::{Delivery, Environment};
 use crate::domain::session::{Session, SessionEndReason, SessionState};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
@@ -20,7 +20,7 @@ macro_rules! login_columns {
         " tenant, login_id, grant_id, application, registration, provider, environment, person, support_code,
           reference, channel, binding_message, x5t, client_context, scope, acr_values, token_key_id, created_at,
           owner, version, attempt, status, until, interval_us, not_before, provider_slow, approved_at, session_id,
-          repeatable_until, reason, ended_at, hidden_until, hidden_cancelled_at, hidden_reason,
+          repeatable_until, reason, ended_at, hidden_until, hidden_cancelled_at, hidden_reason, delivery,
           (SELECT g.wraps FROM grants g WHERE g.grant_id = logins.grant_id) AS grant_wraps,
           (SELECT g.hint FROM grants g WHERE g.grant_id = logins.grant_id) AS grant_hint "
     };
@@ -150,6 +150,21 @@ pub(super) fn hash(row: &Row, table: &'static str, column: &'static str) -> Resu
     bytes.try_into().map_err(|_| Fault::Inconsistent { table, column })
 }
 
+/// A keyed hash and, beside it, the key that made it.
+pub(super) fn keyed_hash(
+    row: &Row,
+    table: &'static str,
+    (hash, key_id): (&'static str, &'static str),
+) -> Result<Option<KeyedHash>, Fault> {
+    let bytes: Option<Vec<u8>> = row.get(table, hash)?;
+    let id: Option<String> = row.get(table, key_id)?;
+    match (bytes.map(<[u8; 32]>::try_from), id) {
+        (None, None) => Ok(None),
+        (Some(Ok(hash)), Some(key_id)) => Ok(Some(KeyedHash { key_id, hash })),
+        _ => Err(Fault::Inconsistent { table, column: hash }),
+    }
+}
+
 /// Reads what [`login_columns!`] selects, and opens the hint.
 pub(super) fn login(context: &Context, row: &Row) -> Result<LoginRow, Fault> {
     let read = Reader { row, table: "logins" };
@@ -162,6 +177,8 @@ pub(super) fn login(context: &Context, row: &Row) -> Result<LoginRow, Fault> {
         provider: read.parsed("provider", |text| text.parse().ok())?,
         environment: read.environment()?,
         support_code: SupportCode::from_compact(read.text("support_code")?),
+        delivery: read
+            .parsed("delivery", |text| Delivery::ALL.into_iter().find(|known| known.as_str() == text))?,
         reference: read.opt_text("reference")?,
         channel: read.opt_text("channel")?,
         binding_message: read.text("binding_message")?,

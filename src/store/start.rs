@@ -252,9 +252,10 @@ async fn insert_login(db: &mut Db, new: &NewLogin) -> Result<bool, Fault> {
         .execute(
             "INSERT INTO logins (tenant, login_id, grant_id, application, registration, provider, environment,
                  person, support_code, reference, channel, binding_message, x5t, client_context, scope, acr_values,
-                 token_hash, token_key_id, created_at, owner, version, attempt, status, until)
+                 token_hash, token_key_id, created_at, owner, version, attempt, status, until, delivery,
+                 notification_hash, notification_key_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22, 'starting', $23)
+                 $22, 'starting', $23, $24, $25, $26)
              ON CONFLICT (tenant, login_id) DO NOTHING",
             args![
                 login.tenant.as_str(),
@@ -279,7 +280,10 @@ async fn insert_login(db: &mut Db, new: &NewLogin) -> Result<bool, Fault> {
                 login.owner,
                 login.version,
                 login.attempt,
-                until
+                until,
+                login.delivery.as_str(),
+                new.notification.as_ref().map(|it| it.hash.to_vec()),
+                new.notification.as_ref().map(|it| it.key_id.clone())
             ],
         )
         .await?;

@@ -72,6 +72,13 @@ pub(super) async fn housekeep(db: &mut Db, now: &Timestamp) -> Result<Purged, Fa
             args![now, BATCH],
         )
         .await?;
+    rows += db
+        .execute(
+            "DELETE FROM assertions WHERE until <= $1 AND jti IN
+                 (SELECT jti FROM assertions WHERE until <= $1 ORDER BY until LIMIT $2)",
+            args![now, BATCH],
+        )
+        .await?;
     rows += delete_ended(db, now - KEPT_AFTER_END).await?;
     let forget = db.dialect().forget_nodes;
     rows += db.execute(forget, args![micros(KEPT_AFTER_END)]).await?;

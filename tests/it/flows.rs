@@ -1,14 +1,18 @@
 //! What users do, end to end, on both stores.
 
 mod canary;
+mod client_auth;
 mod credentials;
 mod endings;
 mod faults;
 mod hang_up;
 mod limits;
+mod notifications;
 mod operations;
 mod pace;
+mod personalities;
 mod problems;
 mod races;
+mod requests;
 mod sign_in;
 mod waiting;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+mod conformance;
 mod documents;
 mod postman;
 mod source;

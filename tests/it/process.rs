@@ -5,6 +5,7 @@ mod bind;
 mod certificates;
 mod crashes;
 mod demo;
+mod doctor;
 mod login_verb;
 mod nodes;
 mod operations;

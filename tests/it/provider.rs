@@ -2,11 +2,18 @@
 
 mod backchannel;
 mod certificates;
+mod client_auth;
 mod discovery;
+mod examination;
+mod hostile;
 mod id_token;
 mod op;
 mod polling;
+mod pushed;
 mod setup;
 mod signing;
 mod tls;
 mod userinfo;
+mod wire;
+
+pub use discovery::eventually;

@@ -4,7 +4,9 @@
 
 pub mod harness;
 
+mod announcements;
 mod arrows;
+mod assertions;
 mod audit;
 mod cancel_safety;
 mod commit_outcome;

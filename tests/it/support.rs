@@ -5,6 +5,7 @@ pub mod clock;
 pub mod database;
 pub mod desk;
 pub mod http;
+pub mod jwt;
 pub mod log;
 pub mod openapi;
 pub mod postgres;

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::config::Mode;
 use crate::config::reader::Reader;
 use crate::config::secrets;
+use crate::crypto::jwks::{self, JwksFileError};
 use crate::crypto::ring::KeyRing;
 use crate::crypto::x509::dn;
 use crate::domain::application::{Application, ApplicationCredential};
@@ -26,7 +27,7 @@ enum Auth {
     Secret,
     SelfSigned,
     Tls,
-    Later,
+    Jwt,
 }
 
 /// The names of RFC 8414.
@@ -34,7 +35,7 @@ const AUTHS: &[(&str, Auth)] = &[
     ("client_secret_basic", Auth::Secret),
     ("self_signed_tls_client_auth", Auth::SelfSigned),
     ("tls_client_auth", Auth::Tls),
-    ("private_key_jwt", Auth::Later),
+    ("private_key_jwt", Auth::Jwt),
 ];
 
 /// Which keys go with which method.
@@ -42,6 +43,7 @@ const KEYS: &[(Auth, &[&str])] = &[
     (Auth::Secret, &["secret", "secret_file"]),
     (Auth::SelfSigned, &["certificate_sha256"]),
     (Auth::Tls, &["tls_client_auth_subject_dn", "tls_client_auth_san_dns"]),
+    (Auth::Jwt, &["jwks_file"]),
 ];
 
 pub(super) fn read(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Option<ApplicationCredential> {
@@ -60,14 +62,7 @@ pub(super) fn read(reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Opti
         Auth::Secret => read_secret(reader, surroundings.ring),
         Auth::SelfSigned => read_thumbprints(reader),
         Auth::Tls => read_subject(reader, surroundings.has_client_ca),
-        Auth::Later => {
-            reader.problem(
-                "auth",
-                "comes with a later version",
-                "use client_secret_basic, self_signed_tls_client_auth or tls_client_auth",
-            );
-            None
-        }
+        Auth::Jwt => read_keys(reader),
     }
 }
 
@@ -89,6 +84,24 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
+}
+
+fn read_keys(reader: &Reader<'_>) -> Option<ApplicationCredential> {
+    reader.required("jwks_file", "name a file with its public keys, as a JSON Web Key Set")?;
+    let file = reader.file("jwks_file")?;
+    match jwks::load(&file) {
+        Ok(keys) => Some(ApplicationCredential::AssertionKeys { keys, file }),
+        Err(JwksFileError::Unreadable { source, .. }) => {
+            let what = format!("{} cannot be read ({})", file.display(), source.kind());
+            reader.problem("jwks_file", what, "name an existing file that Relais may read");
+            None
+        }
+        Err(JwksFileError::Unusable { source, .. }) => {
+            let fix = "write the public keys of the application into it";
+            reader.problem("jwks_file", format!("{} {source}", file.display()), fix);
+            None
+        }
+    }
 }
 
 fn read_thumbprints(reader: &Reader<'_>) -> Option<ApplicationCredential> {
@@ -169,12 +182,12 @@ fn read_subject(reader: &Reader<'_>, has_client_ca: bool) -> Option<ApplicationC
     }
 }
 
-/// A certificate belongs to exactly one application.
+/// A certificate belongs to exactly one application. A key may be that of several: an assertion names one.
 pub(super) fn refuse_shared(root: &Reader<'_>, applications: &[Application]) {
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     for application in applications {
         let (key, marks) = match &application.credential {
-            ApplicationCredential::SecretSha256(_) => continue,
+            ApplicationCredential::SecretSha256(_) | ApplicationCredential::AssertionKeys { .. } => continue,
             ApplicationCredential::CertificateSha256(thumbprints) => (
                 "certificate_sha256",
                 thumbprints.iter().map(|bytes| format!("sha256 {bytes:02x?}")).collect(),

@@ -110,6 +110,9 @@ fn the_defaults_of_the_example_are_those_of_the_code() {
     }
     let (whole, bare) = (whole.good(), bare.good());
     assert_eq!(whole.clients.bind, bare.clients.bind);
+    let for_providers = |config: &crate::config::Config| config.for_providers.as_ref().map(|it| it.bind);
+    assert!(for_providers(&whole).is_some());
+    assert_eq!(for_providers(&whole), for_providers(&bare));
     assert_eq!(whole.ops.bind, bare.ops.bind);
     let registration = |config: &crate::config::Config| {
         let settings = &config.registrations[0];

@@ -74,6 +74,28 @@ fn listeners() {
         ("listeners.clients.tls", Some("[]"), "listeners.clients.tls", "missing"),
         ("listeners.clients.tls", Some("[{ cert = \"a\" }]"), "listeners.clients.tls", "list of { cert"),
         ("listeners.clients.tls", Some("\"a\""), "listeners.clients.tls", "list of { cert"),
+        ("listeners.providers.bind", Some("\"x\""), "listeners.providers.bind", "an address and a port"),
+        ("listeners.providers.bind", Some("\"127.0.0.1:1\""), "listeners.providers.public_url", "missing"),
+        ("listeners.providers.bind", Some("\"127.0.0.1:1\""), "listeners.providers.tls", "missing"),
+        (
+            "listeners.providers",
+            Some("{ bind = \"0.0.0.0:8443\", public_url = \"https://a\" }"),
+            "listeners.providers.bind",
+            "the address of listeners.clients too",
+        ),
+        (
+            "listeners.providers",
+            Some("{ public_url = \"http://a\" }"),
+            "listeners.providers.public_url",
+            "https",
+        ),
+        (
+            "listeners.providers",
+            Some("{ public_url = \"https://a/\" }"),
+            "listeners.providers.public_url",
+            "slash",
+        ),
+        ("listeners.providers.client_ca", Some("\"x\""), "listeners.providers.client_ca", "unknown key"),
         ("listeners.clients.client_ca", None, "applications.by-dns.auth", "client_ca"),
         ("listeners.clients.client_ca", Some("\"none\""), "listeners.clients.client_ca", "cannot be read"),
         (
@@ -135,8 +157,19 @@ fn registrations() {
         ("registrations.lps.provider", Some("\"x\""), "registrations.lps.provider", "does not exist"),
         ("registrations.lps.client_id", None, "registrations.lps.client_id", "missing"),
         ("registrations.lps.auth", None, "registrations.lps.auth", "missing"),
-        ("registrations.lps.auth", Some("\"private_key_jwt\""), "registrations.lps.auth", "later version"),
-        ("registrations.lps.auth", Some("\"client_secret_post\""), "registrations.lps.auth", "later version"),
+        ("registrations.lps.auth", Some("\"private_key_jwt\""), "registrations.lps.signing_key", "missing"),
+        (
+            "registrations.lps.auth",
+            Some("\"client_secret_post\""),
+            "registrations.lps.client_secret",
+            "missing",
+        ),
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ aud = \"x\" }"),
+            "registrations.lps.extra_parameters.aud",
+            "by itself",
+        ),
         ("registrations.lps.auth", Some("\"basic\""), "registrations.lps.auth", "not known"),
         ("registrations.lps.certificates", None, "registrations.lps.certificates", "missing"),
         ("registrations.lps.certificates", Some("[]"), "registrations.lps.certificates", "empty"),
@@ -146,7 +179,18 @@ fn registrations() {
             "registrations.lps.client_secret",
             "does not go with",
         ),
-        ("registrations.lps.delivery", Some("\"ping\""), "registrations.lps.delivery", "later version"),
+        (
+            "registrations.lps.delivery",
+            Some("\"ping\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
+        (
+            "registrations.lps.delivery",
+            Some("\"push\""),
+            "registrations.lps.delivery",
+            "[listeners.providers]",
+        ),
         ("registrations.lps.delivery", Some("\"mail\""), "registrations.lps.delivery", "not known"),
         ("registrations.lps.scope", Some("\"profile\""), "registrations.lps.scope", "openid"),
         (
@@ -184,6 +228,8 @@ fn registrations() {
             "registrations.lps.request_lifetime",
             "length of time",
         ),
+        ("registrations.lps.max_age", Some("\"0s\""), "registrations.lps.max_age", "length of time"),
+        ("registrations.lps.request_context", Some("\"yes\""), "registrations.lps.request_context", "true"),
         (
             "registrations.lps.extra_parameters",
             Some("{ login_hint = \"x\" }"),
@@ -201,6 +247,46 @@ fn registrations() {
             Some("{ a = 1 }"),
             "registrations.lps.extra_parameters.a",
             "not a text",
+        ),
+    ]);
+}
+
+#[test]
+fn no_parameter_of_the_protocol_is_set_by_configuration() {
+    refused(&[
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ request_context = \"{}\" }"),
+            "registrations.lps.extra_parameters.request_context",
+            "by itself",
+        ),
+        (
+            "registrations.lps.extra_parameters",
+            Some("{ request_uri = \"https://x.example\" }"),
+            "registrations.lps.extra_parameters.request_uri",
+            "by itself",
+        ),
+    ]);
+}
+
+#[test]
+fn keys_that_sign_are_for_registrations_that_do() {
+    refused(&[
+        ("registrations.lps.signed_requests", Some("true"), "registrations.lps.signing_key", "missing"),
+        ("registrations.lps.signing_key", Some("\"x\""), "registrations.lps.signing_key", "does not go with"),
+        ("registrations.lps.signing_alg", Some("\"ES256\""), "registrations.lps.signing_alg", "does not go"),
+        ("registrations.lps.published_keys", Some("[]"), "registrations.lps.published_keys", "does not go"),
+        (
+            "registrations.lps.assertion_typ",
+            Some("\"none\""),
+            "registrations.lps.assertion_typ",
+            "does not go with auth = \"tls_client_auth\"",
+        ),
+        (
+            "registrations.by-secret.assertion_audience",
+            Some("\"issuer\""),
+            "registrations.by-secret.assertion_audience",
+            "does not go with",
         ),
     ]);
 }
@@ -247,8 +333,8 @@ fn who_an_application_is_and_how_it_proves_it() {
         (
             "applications.by-secret.auth",
             Some("\"private_key_jwt\""),
-            "applications.by-secret.auth",
-            "later version",
+            "applications.by-secret.jwks_file",
+            "missing",
         ),
         (
             "applications.by-secret.certificate_sha256",

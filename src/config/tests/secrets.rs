@@ -22,7 +22,7 @@ fn client_secret(house: &House) -> String {
     let config = house.good();
     let settings = config.registrations.iter().find(|r| r.registration.name.as_str() == "by-secret");
     match settings.map(|settings| &settings.credential) {
-        Some(RegistrationCredential::ClientSecretBasic { secret, .. }) => secret.expose().to_owned(),
+        Some(RegistrationCredential::ClientSecretBasic(secret)) => secret.expose().to_owned(),
         _ => panic!("a secret"),
     }
 }

@@ -1,8 +1,9 @@
 //! What a whole configuration becomes: values, warnings, all problems together.
 
 use super::House;
-use crate::config::{RegistrationCredential, StoreUrl};
+use crate::config::{RegistrationCredential, RegistrationSettings, StoreUrl};
 use crate::domain::application::ApplicationCredential;
+use crate::domain::registration::Delivery;
 
 fn accepted(rows: &[(&str, &str)]) {
     for (path, value) in rows {
@@ -53,6 +54,26 @@ fn what_is_allowed_is_accepted() {
 }
 
 #[test]
+fn a_registration_that_is_told_needs_a_listener_and_push_a_second_thought() {
+    for (mode, delivery) in [("ping", Delivery::Ping), ("push", Delivery::Push)] {
+        let mut house = House::new();
+        house.set("registrations.lps.delivery", Some(&format!("\"{mode}\"")));
+        house.set(
+            "listeners.providers",
+            Some("{ public_url = \"https://r:8444\", tls = [{ cert = \"certs/server.pem\", key = \"certs/server.key\" }] }"),
+        );
+        let config = house.good();
+        assert_eq!(config.for_providers.map(|listener| listener.bind.port()), Some(8444));
+        let lps = |it: &&RegistrationSettings| it.registration.name.as_str() == "lps";
+        let lps = config.registrations.iter().find(lps).expect("lps");
+        assert_eq!(lps.registration.delivery, delivery);
+        let warned: Vec<_> = config.warnings.iter().map(|it| it.path.as_str()).collect();
+        let expected: &[&str] = if mode == "push" { &["registrations.lps.delivery"] } else { &[] };
+        assert_eq!(warned, expected);
+    }
+}
+
+#[test]
 fn the_values_arrive() {
     let mut house = House::new();
     house.set("registrations.lps.acr_values", Some("[\"eidas1\", \"eidas2\"]"));
@@ -74,8 +95,8 @@ fn the_values_arrive() {
     assert_eq!(lps.registration.scope, ["openid", "scope_all"]);
     assert_eq!(lps.registration.acr_values, ["eidas1", "eidas2"]);
     assert_eq!(lps.registration.request_lifetime.as_secs(), 120);
-    let RegistrationCredential::TlsClientAuth { certificates } = &lps.credential else { panic!("TLS") };
-    assert_eq!(*certificates, [(house.path("certs/client.pem"), house.path("certs/client.key"))]);
+    assert!(matches!(lps.credential, RegistrationCredential::TlsClientAuth) && lps.signing.is_none());
+    assert_eq!(lps.certificates, [(house.path("certs/client.pem"), house.path("certs/client.key"))]);
     let find = |name: &str| config.applications.iter().find(|a| a.name.as_str() == name).expect("it");
     let session = find("by-secret").session;
     assert_eq!((session.idle.as_secs(), session.absolute.as_secs(), session.per_person), (900, 7200, 2));

@@ -28,10 +28,32 @@ fn r_e_01_a_token_has_prefix_256_random_bits_and_checksum() {
 }
 
 #[test]
+fn r_e_14_a_notification_token_is_nothing_else_and_nothing_else_is_one() {
+    let random = Seeded::new(7);
+    let token = draw_notification_token(&random).0;
+    assert_eq!((token.expose().len(), &token.expose()[..4]), (53, "rnt_"));
+    assert!(parse(token.expose()).kind().is_none());
+    let parsed = parse_notification_token(token.expose()).expect("one");
+    assert_eq!(parsed.0.expose(), token.expose());
+    for other in [draw_login_token(&random).0, draw_session_handle(&random).0] {
+        assert!(parse_notification_token(other.expose()).is_none());
+        let renamed = format!("rnt_{}", &other.expose()[4..]);
+        assert!(parse_notification_token(&renamed).is_none(), "the checksum covers the prefix");
+    }
+    for bad in ["", "rnt_", "é", &token.expose()[..52], &format!("{}A", token.expose())] {
+        assert!(parse_notification_token(bad).is_none(), "{bad}");
+    }
+    let ring = ring("2026-11");
+    let stored = hash_notification_token(&ring, &parsed);
+    assert!(notification_token_candidates(&ring, &parsed).contains(&stored));
+    assert_ne!(stored.hash, hash_login_token(&ring, &LoginToken(token)).hash, "each purpose has its key");
+}
+
+#[test]
 fn r_e_01_the_checksum_is_that_of_the_contract() {
     let body = "A".repeat(43);
-    assert_eq!(format(TokenKind::SessionHandle, &[0; 32]).expose(), format!("rsh_{body}Mgw6Dw"));
-    assert_eq!(format(TokenKind::LoginToken, &[0; 32]).expose(), format!("rlt_{body}moxwmA"));
+    assert_eq!(format(TokenKind::SessionHandle.prefix(), &[0; 32]).expose(), format!("rsh_{body}Mgw6Dw"));
+    assert_eq!(format(TokenKind::LoginToken.prefix(), &[0; 32]).expose(), format!("rlt_{body}moxwmA"));
     assert_eq!(checksum_of("abc"), "ungWvw", "first four bytes of the well-known SHA-256 of abc, ba7816bf");
 }
 

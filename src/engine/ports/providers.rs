@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::names::{ProviderName, RegistrationName};
-use crate::domain::secret::Secret;
+use crate::domain::secret::{NotificationToken, Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 
 /// How a provider fares, as `GET /v1/application` and readiness show it.
@@ -47,6 +47,10 @@ pub struct BackchannelRequest {
     pub requested_expiry: Option<u32>,
     /// Forwarded once, kept nowhere (CIBA §7.1.2).
     pub user_code: Option<Secret>,
+    /// What the provider must come with where it tells the outcome by itself; `None` where it is asked.
+    pub notification_token: Option<NotificationToken>,
+    /// Where the login comes from, as a JSON object: for a provider that is to know.
+    pub client_context: Option<String>,
 }
 
 /// A valid acknowledgement (CIBA §7.3).
@@ -133,6 +137,55 @@ pub struct Approved {
     pub claims: GrantClaims,
 }
 
+/// What a provider says by itself about one of its requests.
+pub struct Announcement {
+    /// Which request, in the provider's words: to be compared, never believed.
+    pub auth_req_id: Secret,
+    /// Whether the outcome itself came along.
+    pub has_outcome: bool,
+}
+
+/// A provider's message says nothing that could be understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("a provider's message cannot be read: {rule}")]
+pub struct Unreadable {
+    /// The broken rule, for the log.
+    pub rule: &'static str,
+}
+
+/// An outcome that a provider has sent by itself (CIBA §10.3).
+#[derive(Clone)]
+pub struct PushedOutcome {
+    /// Which certificate to fetch keys with, should they be missing.
+    pub x5t: Option<String>,
+    /// The request that it must be about.
+    pub auth_req_id: Secret,
+    /// The message as it came: it may hold tokens.
+    pub message: SecretBytes,
+    /// What it must agree with.
+    pub expectation: Expectation,
+}
+
+/// What a pushed outcome comes to.
+pub enum PushVerdict {
+    /// The provider says that the login is over.
+    Ended {
+        /// How.
+        status: EndStatus,
+        /// Why.
+        reason: LoginReason,
+    },
+    /// It is not to be believed: the login is over, its tokens are dropped.
+    Refused {
+        /// Why.
+        reason: LoginReason,
+    },
+    /// Tokens, with an ID token that passed every check.
+    Approved(Box<Approved>),
+    /// Nobody can tell: no key of the provider could be had. Nothing has happened.
+    NotNow,
+}
+
 /// Userinfo that belongs to the person of the grant.
 #[derive(Clone)]
 pub struct Userinfo {
@@ -168,6 +221,12 @@ pub trait Providers: Send + Sync + 'static {
 
     /// Sends one token request, once, and judges the answer.
     async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer;
+
+    /// Which request a provider's message is about. Asks nobody and believes nothing.
+    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable>;
+
+    /// Judges an outcome that a provider has sent by itself. Asks for signing keys at most.
+    async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict;
 
     /// Reads userinfo with the grant's access token; `claims` are those of the ID token.
     async fn userinfo(

@@ -1,11 +1,11 @@
 //! The store, as the engine sees it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::{Actor, SpendAssertion};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -55,50 +55,6 @@ pub enum StoreError {
     },
 }
 
-/// Who causes a transition, for its audit record.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    /// What kind of actor.
-    pub kind: ActorKind,
-    /// The request that it came with.
-    pub request_id: Option<String>,
-    /// From where.
-    pub address: Option<SocketAddr>,
-    /// Subject of the connection's client certificate (RFC 4514).
-    pub certificate_dn: Option<String>,
-}
-
-impl Actor {
-    /// Relais itself: poller, sweeper, adoption.
-    #[must_use]
-    pub const fn engine() -> Self {
-        Self { kind: ActorKind::Engine, request_id: None, address: None, certificate_dn: None }
-    }
-}
-
-/// The kinds of actor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ActorKind {
-    /// The application, by its credential.
-    Application,
-    /// Whoever holds the login token or the handle.
-    Holder,
-    /// Relais itself.
-    Engine,
-}
-
-impl ActorKind {
-    /// As stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Application => "application",
-            Self::Holder => "holder",
-            Self::Engine => "engine",
-        }
-    }
-}
-
 /// A new login, its person slot, and what makes a repeated start recognisable.
 #[derive(Clone)]
 pub struct NewLogin {
@@ -106,6 +62,8 @@ pub struct NewLogin {
     pub login: Login,
     /// Keyed hash of the login token.
     pub token_hash: KeyedHash,
+    /// Keyed hash of the token that its provider will come with, where the provider notifies.
+    pub notification: Option<KeyedHash>,
     /// Who is asked for.
     pub person: Pseudonym,
     /// Until when the slot is taken if nothing frees it.
@@ -176,6 +134,8 @@ pub struct Acknowledge {
     pub interval: Duration,
     /// From the acknowledgement.
     pub auth_req_id: Secret,
+    /// Keyed hash of that, where the provider notifies: what a notification must name.
+    pub request: Option<KeyedHash>,
     /// Until when the slot is taken if nothing frees it.
     pub slot_until: Timestamp,
 }
@@ -227,6 +187,20 @@ pub struct Approve {
     pub tokens: Tokens,
     /// To be sealed.
     pub claims: GrantClaims,
+}
+
+/// The login that a provider's notification is about, as far as its token says.
+pub struct Notifiable {
+    /// As it is now, whatever its state.
+    pub login: Login,
+    /// The scopes that were requested.
+    pub scope: Vec<String>,
+    /// The `acr_values` that were requested.
+    pub acr_values: Vec<String>,
+    /// Keyed hash of the provider's name of the request; `None` where it was never acknowledged.
+    pub request: Option<KeyedHash>,
+    /// Whether the outcome has been announced before.
+    pub is_announced: bool,
 }
 
 /// Who won a transition of a login. Exactly one caller does.
@@ -404,8 +378,8 @@ pub trait Store: Send + Sync + 'static {
     /// asked), inserts login and grant. All or nothing; a refusal leaves no trace.
     async fn start_login(&self, new: NewLogin, by: &Actor) -> Result<StartOutcome, StoreError>;
 
-    /// `starting` → `pending`. On a login that was cancelled while starting it frees the person slot: the late
-    /// acknowledgement is never polled.
+    /// `starting` → `pending`; announced at once where an earlier notification named this very request. On a login that
+    /// was cancelled while starting it frees the person slot: the late acknowledgement is never polled.
     async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Transition, StoreError>;
 
     /// To `denied`, `expired`, `failed` or `cancelled`. Wipes the grant but for the hint, which
@@ -450,6 +424,23 @@ pub trait Store: Send + Sync + 'static {
     /// The login that a token opens, by any of its candidate hashes. Ended ones are found for
     /// [`crate::domain::login::READABLE_AFTER_END`]; the caller checks.
     async fn login_by_token(&self, token: &[KeyedHash]) -> Result<Option<Login>, StoreError>;
+
+    /// The login whose provider comes with a token, by any of its candidate hashes; ended ones too.
+    async fn notifiable(&self, token: &[KeyedHash]) -> Result<Option<Notifiable>, StoreError>;
+
+    /// Remembers which request a notification named before its login was acknowledged; [`Store::acknowledge`] compares.
+    /// The last one counts. `false` where the login is not `starting` (any more).
+    async fn remember_announcement(&self, login_id: LoginId, request: &KeyedHash)
+    -> Result<bool, StoreError>;
+
+    /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
+    async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// The pending logins of a node whose outcome has been announced.
+    async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;
+
+    /// Whether a login is pending and its outcome has been announced.
+    async fn is_announced(&self, login_id: LoginId) -> Result<bool, StoreError>;
 
     /// A login by its identifier.
     async fn login(&self, login_id: LoginId) -> Result<Option<Login>, StoreError>;
@@ -535,6 +526,11 @@ pub trait Store: Send + Sync + 'static {
     /// Ends this node's lease, so that others adopt at once.
     async fn leave(&self, node: NodeId) -> Result<(), StoreError>;
 
+    // --- callers ------------------------------------------------------------------------------------------
+
+    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over.
+    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError>;
+
     // --- upkeep -------------------------------------------------------------------------------------------
 
     /// Whether a write can be committed now.
@@ -544,7 +540,7 @@ pub trait Store: Send + Sync + 'static {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Wipes what is no longer readable and deletes what nobody needs: hints of logins that ended more than
-    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays and slots past their time, logins and sessions
+    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions and slots past their time, logins and sessions
     /// that ended more than 7 days ago. Bounded per call.
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError>;
 }

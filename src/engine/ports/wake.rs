@@ -11,6 +11,8 @@ pub enum Changed {
     Login(LoginId),
     /// A session has a new version.
     Session(SessionId),
+    /// The provider has said that a pending login has an outcome: whoever polls it asks now. Not a new version.
+    Announced(LoginId),
 }
 
 /// What a node hears from the others.

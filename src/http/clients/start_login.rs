@@ -30,6 +30,9 @@ const CONTEXT_MAX: usize = 1024;
 /// The longest text in a `client_context`, in characters.
 const CONTEXT_TEXT_MAX: usize = 256;
 
+/// The largest `requested_expiry`, in seconds: what an `int32` of a generated client can say.
+const EXPIRY_MAX: u32 = 2_147_483_647;
+
 /// The longest `user_code`, in characters.
 const USER_CODE_MAX: usize = 128;
 
@@ -57,8 +60,8 @@ struct StartBody {
     acr_values: Option<String>,
     /// What both screens show. Only where the application may choose it; otherwise Relais draws two digits.
     binding_message: Option<String>,
-    /// Seconds after which the request shall expire.
-    #[schema(minimum = 1)]
+    /// Seconds after which the request shall expire; none waits longer than ten minutes.
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
     requested_expiry: Option<u32>,
     /// A code that the person has agreed on with the provider; forwarded once.
     #[schema(max_length = 128)]
@@ -186,7 +189,7 @@ fn read(body: Value, context: &RequestContext, caller: &Caller) -> Result<StartL
         scope: body.words("scope"),
         acr_values: body.words("acr_values"),
         binding_message: body.text("binding_message"),
-        requested_expiry: body.positive("requested_expiry"),
+        requested_expiry: body.positive("requested_expiry", EXPIRY_MAX),
         user_code: body.printable("user_code", USER_CODE_MAX).map(Secret::new),
         replace: body.choice("if_pending", &[("refuse", false), ("replace", true)]).unwrap_or(false),
         reference: body.printable("reference", REFERENCE_MAX),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::HeaderMap;
 use http::request::Parts;
 use zeroize::Zeroizing;
 
-use super::authorization;
+use super::{CLIENT_ASSERTION, authorization, single};
 use crate::domain::application::Application;
 use crate::domain::secret::Secret;
-use crate::engine::authenticate::{AuthenticateError, Credential};
+use crate::engine::authenticate::{AuthenticateError, Authenticated, Credential};
 use crate::http::clients::ClientsState;
 use crate::http::front::RequestContext;
 use crate::http::problem::{Code, Problem};
@@ -29,34 +30,70 @@ impl FromRequestParts<ClientsState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
-        let (credential, id) = credential(parts, &context)?;
-        let application = state.engine.authenticate(&credential).map_err(|error| match error {
+        let (credential, id) = credential(parts, state, &context)?;
+        let authenticated = state.engine.authenticate(&credential).await.map_err(|error| match &error {
+            AuthenticateError::Assertion { rule } => {
+                Problem::new(Code::ApplicationUnauthenticated).detail(detail_of(rule))
+            }
             AuthenticateError::Unknown => Problem::new(Code::ApplicationUnauthenticated),
             AuthenticateError::Disabled => Problem::new(Code::ApplicationDisabled),
+            AuthenticateError::Store(source) => Problem::store(source),
         })?;
+        let Authenticated { application, jkt } = authenticated;
         context.note_application(&application.name);
-        Ok(Self { application, credential: id })
+        Ok(Self { application, credential: jkt.map_or(id, |jkt| format!("jkt:{jkt}")) })
     }
 }
 
 /// The credential of a request, and a name for it.
-fn credential(parts: &Parts, context: &RequestContext) -> Result<(Credential, String), Problem> {
+fn credential(
+    parts: &Parts,
+    state: &ClientsState,
+    context: &RequestContext,
+) -> Result<(Credential, String), Problem> {
     let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
-    match (authorization(&parts.headers)?, context.certificate()) {
-        (None, None) => Err(Problem::new(Code::CredentialMissing).challenge_application()),
-        (None, Some(certificate)) => {
+    match (assertion(&parts.headers)?, authorization(&parts.headers)?, context.certificate()) {
+        (None, None, None) => Err(Problem::new(Code::CredentialMissing).challenge_application()),
+        (Some(jwt), None, None) => {
+            let audience = state.audience.clone();
+            Ok((Credential::Assertion { jwt, audience }, "assertion".to_owned()))
+        }
+        (None, None, Some(certificate)) => {
             let id = format!("x5t:{}", URL_SAFE_NO_PAD.encode(certificate.thumbprint));
             Ok((Credential::Certificate(certificate), id))
         }
-        (Some((scheme, _)), None) if !scheme.eq_ignore_ascii_case("Basic") => {
-            Err(refused("An application authenticates with Basic or with a client certificate."))
-        }
-        (Some((_, credentials)), None) => basic(credentials)
+        (None, Some((scheme, _)), None) if !scheme.eq_ignore_ascii_case("Basic") => Err(refused(
+            "An application authenticates with Basic, with a client assertion or with a client certificate.",
+        )),
+        (None, Some((_, credentials)), None) => basic(credentials)
             .map(|(name, secret)| (Credential::Basic { name, secret }, "secret".to_owned()))
             .ok_or_else(|| refused("The Basic credentials cannot be read (RFC 6749, section 2.3.1).")),
-        (Some(_), Some(_)) => {
-            Err(refused("The request carries two credentials: an Authorization header and a certificate."))
+        _ => Err(refused(
+            "The request carries two credentials of an Authorization header, a client assertion and a certificate.",
+        )),
+    }
+}
+
+/// The one `Relais-Client-Assertion` header.
+fn assertion(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+    let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
+    let value = single(headers, &CLIENT_ASSERTION)
+        .map_err(|()| refused("There is more than one Relais-Client-Assertion header."))?;
+    let Some(value) = value else { return Ok(None) };
+    let text = value.to_str().map_err(|_| refused("The client assertion cannot be read."))?;
+    Ok(Some(Secret::new(text.trim())))
+}
+
+/// What is wrong with an assertion that a key of the application has signed: only its own developer can learn this.
+fn detail_of(rule: &str) -> &'static str {
+    match rule {
+        "aud" => "The assertion's aud must be this server's public URL: one text, not a list.",
+        "exp" => "The assertion's exp must lie ahead, and at most 60 seconds ahead.",
+        "iat" | "nbf" => "The assertion's iat or nbf lies ahead: compare the clocks.",
+        "jti" => {
+            "The assertion's jti is missing or has been presented before: make an assertion for each call."
         }
+        _ => "The assertion's iss and sub must both be the application's name.",
     }
 }
 

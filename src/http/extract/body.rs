@@ -1,4 +1,4 @@
-//! Request bodies: strict JSON of at most 16 KiB, within a time (R-H-02).
+//! Request bodies: strict JSON of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
 
 use std::time::Duration;
 
@@ -26,27 +26,37 @@ impl<S: Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let announced =
-            parts.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > MAX as u64) {
-            return Err(Problem::new(Code::RequestTooLarge));
-        }
-        let bytes = receive(body).await?;
+        let bytes = receive_json(&parts.headers, body, MAX).await?;
         if bytes.is_empty() {
             return Ok(Self(None));
-        }
-        if !is_json(&parts.headers) {
-            return Err(Problem::new(Code::UnsupportedMediaType));
         }
         json::read(&bytes).map(|value| Self(Some(value))).map_err(Problem::invalid_request)
     }
 }
 
-async fn receive(body: axum::body::Body) -> Result<Bytes, Problem> {
+/// The bytes of a body of at most `max` that says to be JSON, unless there is none.
+pub(in crate::http) async fn receive_json(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    max: usize,
+) -> Result<Bytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(Problem::new(Code::RequestTooLarge));
+    }
+    let bytes = receive(body, max).await?;
+    if bytes.is_empty() || is_json(headers) {
+        Ok(bytes)
+    } else {
+        Err(Problem::new(Code::UnsupportedMediaType))
+    }
+}
+
+async fn receive(body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
     let incomplete = || {
         Problem::invalid_request(vec![FieldError::new("", "incomplete", "the body did not arrive in whole")])
     };
-    match tokio::time::timeout(PATIENCE, Limited::new(body, MAX).collect()).await {
+    match tokio::time::timeout(PATIENCE, Limited::new(body, max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(Code::RequestTooLarge)),
         Ok(Err(_)) | Err(_) => Err(incomplete()),

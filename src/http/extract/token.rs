@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use uuid::Uuid;
 
-use super::authorization;
+use super::{CLIENT_ASSERTION, authorization};
 use crate::crypto::token::{Parsed, TokenKind, parse};
 use crate::domain::ids::LoginId;
 use crate::engine::ports::ActorKind;
@@ -57,6 +57,11 @@ impl FromRequestParts<ClientsState> for HandleHolder {
 /// The token of the request. One that says by its first characters that it is of another kind is refused as such,
 /// whether or not the rest of it is well-formed.
 fn bearer(parts: &Parts, wanted: TokenKind) -> Result<Parsed, Problem> {
+    if parts.headers.contains_key(CLIENT_ASSERTION) {
+        let detail =
+            "Below a login or a session the token is the credential: a client assertion is a second one.";
+        return Err(Problem::new(Code::ApplicationUnauthenticated).detail(detail));
+    }
     let text = match authorization(&parts.headers)? {
         Some((scheme, text)) if scheme.eq_ignore_ascii_case("Bearer") && !text.is_empty() => text,
         _ => return Err(Problem::new(Code::CredentialMissing)),

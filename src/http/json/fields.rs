@@ -1,6 +1,6 @@
 //! The members of a request object, read one by one; every problem is collected, and what nobody asked for is one.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::{FieldError, below};
 
@@ -54,15 +54,13 @@ impl Fields {
         Some(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect())
     }
 
-    /// An optional whole number of at least 1.
-    pub(in crate::http) fn positive(&mut self, name: &str) -> Option<u32> {
+    /// An optional whole number from 1 to `most`. `120.0` is one (JSON Schema's `integer`), `1.5` is not.
+    pub(in crate::http) fn positive(&mut self, name: &str, most: u32) -> Option<u32> {
         match self.take(name)? {
-            Value::Number(number) => {
-                match number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|it| *it > 0) {
-                    Some(number) => Some(number),
-                    None => self.refuse(name, "range", "must be a whole number from 1"),
-                }
-            }
+            Value::Number(number) => match whole(&number).filter(|it| (1..=most).contains(it)) {
+                Some(number) => Some(number),
+                None => self.refuse(name, "range", &format!("must be a whole number from 1 to {most}")),
+            },
             _ => self.refuse(name, "type", "must be a number"),
         }
     }
@@ -119,6 +117,21 @@ impl Fields {
     }
 }
 
+/// A number that is whole and fits, however it is written.
+fn whole(number: &Number) -> Option<u32> {
+    if let Some(number) = number.as_u64() {
+        return u32::try_from(number).ok();
+    }
+    let number =
+        number.as_f64().filter(|it| it.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(it))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and in range, as has just been checked"
+    )]
+    Some(number as u32)
+}
+
 /// Whether a character shows as itself: no control, and none of those that hide or reorder others (R-L-06).
 fn is_printable(c: char) -> bool {
     !c.is_control()
@@ -152,7 +165,7 @@ mod tests {
         assert_eq!(body.required_text("b"), None);
         assert_eq!(body.printable("c", 8), None);
         assert_eq!(body.printable("d", 2), None);
-        assert_eq!(body.positive("e"), None);
+        assert_eq!(body.positive("e", 9), None);
         assert_eq!(body.choice("f", &[("once", 1), ("twice", 2)]), None);
         let _ = body.object("g", |inner| assert_eq!(inner.text("h"), None));
         let expected = [
@@ -177,7 +190,7 @@ mod tests {
         assert_eq!(body.required_text("a").as_deref(), Some("x"));
         assert_eq!(body.text("b"), None);
         assert_eq!(body.words("c"), Some(vec!["openid".to_owned(), "scope_all".to_owned()]));
-        assert_eq!(body.positive("d"), Some(120));
+        assert_eq!(body.positive("d", 120), Some(120));
         assert_eq!(body.choice("e", &[("once", 1), ("twice", 2)]), Some(2));
         let whole = body.object("f", |inner| assert_eq!(inner.text("g").as_deref(), Some("y")));
         assert_eq!(whole, Some(json!({"g": "y"})));
@@ -193,9 +206,13 @@ mod tests {
 
     #[test]
     fn numbers_are_whole_and_positive() {
-        for bad in [json!(-1), json!(0), json!(1.5), json!(4_294_967_296_u64)] {
+        for good in [json!(1), json!(1.0), json!(90), json!(9e1)] {
+            assert!(fields(json!({ "n": good })).positive("n", 90).is_some(), "{good}");
+        }
+        let absurd = [json!(4_294_967_296_u64), json!(4_294_967_296.0), json!(1e300), json!(-1e300)];
+        for bad in [json!(-1), json!(0), json!(-0.0), json!(1.5), json!(91)].into_iter().chain(absurd) {
             let mut body = fields(json!({ "n": bad }));
-            assert_eq!(body.positive("n"), None);
+            assert_eq!(body.positive("n", 90), None);
             assert_eq!(found(body.finish()), [("/n".to_owned(), "range")]);
         }
     }

@@ -67,6 +67,12 @@ pub enum UnknownCause {
         /// Its status.
         status: StatusCode,
     },
+    /// The answer is compressed, which nobody asked for. Its head was read.
+    #[error("the answer, of status {status}, has a content coding that was not asked for")]
+    Encoded {
+        /// Its status.
+        status: StatusCode,
+    },
     /// What came back is no HTTP.
     #[error("the answer is not valid HTTP")]
     InvalidHttp,

@@ -1,11 +1,18 @@
 use serde_json::json;
 
+use http::HeaderValue;
+
 use crate::domain::profile::ProfileName;
 
 use super::*;
 
+fn answer(content_type: Option<&'static str>, body: &[u8]) -> OutboundResponse {
+    let named = content_type.map(|text| (header::CONTENT_TYPE, HeaderValue::from_static(text)));
+    OutboundResponse { status: StatusCode::OK, headers: named.into_iter().collect(), body: body.to_vec() }
+}
+
 fn read(body: &Value) -> Result<(String, u64, u64), &'static str> {
-    acknowledgement(body.to_string().as_bytes())
+    acknowledgement(&answer(Some("application/json"), body.to_string().as_bytes()))
         .map(|ack| (ack.auth_req_id.expose().to_owned(), ack.expires_in.as_secs(), ack.interval.as_secs()))
 }
 
@@ -39,11 +46,15 @@ fn rp_030_expires_in_is_a_positive_whole_number() {
 #[test]
 fn rp_031_an_unusable_interval_is_five_and_none_is_longer_than_the_request() {
     let interval = |value| read(&with("interval", value)).map(|ack| ack.2);
-    for odd in [json!(0), json!(-3), json!("7"), json!(null), json!([])] {
+    for odd in
+        [json!(0), json!(-3), json!("7"), json!(null), json!([]), json!(true), json!(1.5), json!(-1e300)]
+    {
         assert_eq!(interval(odd.clone()), Ok(5), "{odd}");
     }
     assert_eq!(interval(json!(31)), Ok(31));
-    assert_eq!(interval(json!(100_000)), Ok(120));
+    for absurd in [json!(100_000), json!(u64::MAX), json!(9_223_372_036_854_775_808_u64), json!(1e300)] {
+        assert_eq!(interval(absurd.clone()), Ok(120), "{absurd}");
+    }
     assert_eq!(read(&json!({"auth_req_id": "id", "expires_in": 120})).map(|ack| ack.2), Ok(5));
     assert_eq!(read(&json!({"auth_req_id": "id", "expires_in": 3})).map(|ack| ack.2), Ok(3));
 }
@@ -64,7 +75,21 @@ fn rp_039_what_is_no_json_object_is_no_acknowledgement() {
         b"\xff",
         br#"{"auth_req_id":"a","auth_req_id":"b","expires_in":9}"#,
     ] {
-        assert!(acknowledgement(body).is_err());
+        assert!(acknowledgement(&answer(Some("application/json"), body)).is_err());
+    }
+}
+
+#[test]
+fn rp_039_an_answer_that_says_it_is_something_else_is_no_acknowledgement() {
+    let body = br#"{"auth_req_id":"id","expires_in":120}"#;
+    for json in
+        [None, Some("application/json"), Some("Application/JSON; charset=utf-8"), Some("application/x+json")]
+    {
+        assert!(acknowledgement(&answer(json, body)).is_ok(), "{json:?}");
+    }
+    for other in ["text/html", "text/plain; charset=utf-8", "application/jwt", "", "application/xml+json2"] {
+        let read = acknowledgement(&answer(Some(other), body)).map(|_| ());
+        assert_eq!(read, Err("content-type"), "{other}");
     }
 }
 
@@ -82,7 +107,9 @@ fn coded(status: u16, code: &str) -> (LoginReason, bool) {
 fn rp_033_an_unknown_person_is_one_whatever_the_provider_calls_it() {
     assert_eq!(coded(400, "unknown_user_id"), (LoginReason::UserUnknown, false));
     let keycloak = r#"{"error":"invalid_request","error_description":"invalid user"}"#;
-    assert_eq!(verdict(ProfileName::Psc, 400, keycloak), (LoginReason::UserUnknown, false));
+    for profile in [ProfileName::Psc, ProfileName::Keycloak] {
+        assert_eq!(verdict(profile, 400, keycloak), (LoginReason::UserUnknown, false));
+    }
     assert_eq!(verdict(ProfileName::Generic, 400, keycloak), (LoginReason::ProviderRefused, false));
     let other = r#"{"error":"invalid_request","error_description":"missing parameter : scope"}"#;
     assert_eq!(verdict(ProfileName::Psc, 400, other), (LoginReason::ProviderRefused, false));
@@ -93,6 +120,7 @@ fn rp_034_codes_about_the_request_have_their_own_reasons() {
     assert_eq!(coded(400, "invalid_binding_message"), (LoginReason::BindingMessageInvalid, false));
     assert_eq!(coded(400, "missing_user_code"), (LoginReason::UserCodeRequired, false));
     assert_eq!(coded(400, "invalid_user_code"), (LoginReason::UserCodeInvalid, false));
+    assert_eq!(coded(400, "unauthorized_client"), (LoginReason::ProviderRejectedClient, false));
     for code in ["invalid_scope", "invalid_request", "expired_login_hint_token"] {
         assert_eq!(coded(400, code), (LoginReason::ProviderRefused, false), "{code}");
     }

@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::provider::jwt::{self, AHEAD, numeric_date};
 use crate::provider::strict_json::{self, Object};
 
-use super::{Refusal, Terms};
+use super::{Came, Refusal, Terms};
 
 /// Added to the login's lifetime: how old an ID token may be.
 const AGE_MARGIN: Duration = Duration::from_mins(5);
@@ -30,9 +30,10 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     if strict_json::text(claims, "iss").is_none() {
         return Err(Refusal::invalid("iss"));
     }
-    // OpenID Connect Core §2: at most 255 ASCII characters.
+    // OpenID Connect Core §2: at most 255 ASCII characters. Nobody's name has control characters.
+    let is_plain = |sub: &str| sub.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
     match strict_json::text(claims, "sub") {
-        Some(sub) if sub.len() <= 255 && sub.is_ascii() => Ok(()),
+        Some(sub) if sub.len() <= 255 && is_plain(sub) => Ok(()),
         _ => Err(Refusal::invalid("sub")),
     }
 }
@@ -54,8 +55,10 @@ pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
         return Err(Refusal::invalid("azp"));
     }
     check_times(claims, terms)?;
-    let same_request =
-        claims.get(AUTH_REQ_ID).is_none_or(|claim| claim.as_str() == Some(terms.auth_req_id.expose()));
+    let same_request = match claims.get(AUTH_REQ_ID) {
+        None => terms.came == Came::Asked,
+        Some(claim) => claim.as_str() == Some(terms.auth_req_id.expose()),
+    };
     if same_request { Ok(()) } else { Err(Refusal::invalid("auth_req_id")) }
 }
 
@@ -66,8 +69,13 @@ fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     if at("iat").is_none_or(|iat| iat < oldest) {
         return Err(Refusal::invalid("iat"));
     }
-    // No lower bound: single sign-on makes it older than the login, and CIBA has no `max_age`.
-    if at("auth_time").is_some_and(|auth_time| auth_time > terms.now + AHEAD) {
+    // Single sign-on makes it older than the login: how much is the registration's business, since CIBA has no
+    // `max_age`. Where it is bounded it must be there (OpenID Connect Core §3.1.3.7).
+    let auth_time = at("auth_time");
+    let oldest = terms.max_age.map(|max_age| terms.now - (max_age + jwt::LEEWAY));
+    if auth_time.is_some_and(|auth_time| auth_time > terms.now + AHEAD)
+        || oldest.is_some_and(|oldest| auth_time.is_none_or(|auth_time| auth_time < oldest))
+    {
         return Err(Refusal::invalid("auth_time"));
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! The backchannel authentication endpoint (CIBA §7), in Keycloak's order: client, hint and person, scope, then
 //! the rest.
 //!
-//! `requested_expiry` shortens the life of the request, but the acknowledgement shows the realm's: what is
-//! acknowledged is an upper bound. `acr_values` is a wish (OIDC Core §3.1.2.1); an approval says what was done.
+//! `requested_expiry` shortens the life of the request. Keycloak's acknowledgement shows the realm's all the same:
+//! what it acknowledges is an upper bound. `acr_values` is a wish (OIDC Core §3.1.2.1); an approval says what was done.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use serde::Serialize;
 
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
+use super::super::client_jwt::request_parameters;
+use super::super::delivery;
 use super::super::exchange::{Call, Reply};
 use super::super::people;
-use super::super::personality::Refusal;
+use super::super::personality::{Hints, Refusal, Traits, UserCode};
 use super::super::requests::Asked;
 use super::super::tokens;
 use super::form::{Duplicated, Form, is_form};
 
 /// A hint is an identifier of a person; no directory holds longer ones.
 const LONGEST_HINT: usize = 255;
-const LONGEST_BINDING_MESSAGE: usize = 50;
 
 /// CIBA §7.3.
 #[derive(Serialize)]
@@ -43,7 +44,7 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
     if let Err(refusal) = authenticate(simulator, call, &form) {
         return Reply::refusal(refusal).unstored();
     }
-    match asked(simulator, &form) {
+    match signed(simulator, form).and_then(|form| asked(simulator, &form)) {
         Ok(asked) => ring(simulator, asked).unstored(),
         Err(refused) => Reply::refusal_about(refused.refusal, &refused.about).unstored(),
     }
@@ -61,10 +62,35 @@ impl From<&'static Refusal> for Refused {
     }
 }
 
+/// What may stand beside a signed request (CIBA §7.1.1).
+const OUTSIDE: [&str; 5] =
+    ["request", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+/// The form of a client that signs its requests: what the JWT says, and nothing else.
+fn signed(simulator: &Simulator, form: Form) -> Result<Form, Refused> {
+    let refused = |rule: &str| Refused {
+        refusal: &simulator.inner.traits.refusals.signed_request,
+        about: rule.to_owned(),
+    };
+    let client = simulator.state().client.clone();
+    match (client.request_alg, form.get("request")) {
+        (None, None) => Ok(form),
+        (Some(_), None) => Err(refused("request is missing")),
+        (None, Some(_)) => Err(refused("the client does not sign")),
+        (Some(alg), Some(request)) => {
+            if form.names().any(|name| !OUTSIDE.contains(&name)) {
+                return Err(refused("a parameter stands outside"));
+            }
+            request_parameters(simulator, &client.keys, &alg, request).map(Form::of).map_err(refused)
+        }
+    }
+}
+
 /// What the form asks for. Interval and life are the realm's, but for a shorter `requested_expiry`.
 fn asked(simulator: &Simulator, form: &Form) -> Result<Asked, Refused> {
     let traits = simulator.inner.traits;
     let refusals = &traits.refusals;
+    check_hints(traits, form)?;
     let hint = form.get("login_hint").ok_or(&refusals.missing_hint)?;
     let person = Some(hint)
         .filter(|hint| hint.len() <= LONGEST_HINT)
@@ -76,19 +102,19 @@ fn asked(simulator: &Simulator, form: &Form) -> Result<Asked, Refused> {
         return Err(Refused { refusal: &refusals.invalid_scope, about: scope.to_owned() });
     }
     let binding_message = form.raw("binding_message");
-    if binding_message.is_some_and(|message| !well_formed(message)) {
+    if binding_message.is_some_and(|message| !traits.binding_message.accepts(message)) {
         return Err((&refusals.binding_message).into());
     }
-    if form.get("user_code").is_some() {
-        return Err((&refusals.user_code).into());
-    }
-    let channel = match form.raw("channel") {
-        None => Some(0),
-        Some(name) => traits.channels.iter().position(|channel| channel.name == name),
+    check_user_code(traits, form, hint)?;
+    let channel = match (&refusals.channel, form.raw("channel")) {
+        (Some(unknown), Some(name)) => {
+            traits.channels.iter().position(|channel| channel.name == name).ok_or(unknown)?
+        }
+        _ => 0,
     };
-    let channel = channel.ok_or(&refusals.channel)?;
     let requested = requested_expiry(form).map_err(|()| &refusals.requested_expiry)?;
     let settings = simulator.state().settings.clone();
+    let notification = delivery::asked(settings.delivery.as_ref(), form)?;
     Ok(Asked {
         login_hint: hint.to_owned(),
         person,
@@ -98,7 +124,29 @@ fn asked(simulator: &Simulator, form: &Form) -> Result<Asked, Refused> {
         interval: Duration::from_secs(settings.interval),
         life: Duration::from_secs(requested.unwrap_or(u64::MAX).min(settings.expires_in)),
         auto: settings.auto,
+        notification,
     })
+}
+
+fn check_hints(traits: &'static Traits, form: &Form) -> Result<(), &'static Refusal> {
+    let given = ["login_hint", "login_hint_token", "id_token_hint"];
+    match &traits.hints {
+        Hints::ExactlyOne(refusal) if given.iter().filter(|name| form.get(name).is_some()).count() != 1 => {
+            Err(refusal)
+        }
+        Hints::ExactlyOne(_) | Hints::LoginHintAlone => Ok(()),
+    }
+}
+
+fn check_user_code(traits: &'static Traits, form: &Form, hint: &str) -> Result<(), &'static Refusal> {
+    let Some(code) = form.get("user_code") else { return Ok(()) };
+    match &traits.user_code {
+        UserCode::Unsupported(refusal) => Err(refusal),
+        UserCode::LastFourOfTheHint(refusal) => {
+            let from = hint.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+            if code == &hint[from..] { Ok(()) } else { Err(refusal) }
+        }
+    }
 }
 
 fn requested_expiry(form: &Form) -> Result<Option<u64>, ()> {
@@ -109,24 +157,27 @@ fn requested_expiry(form: &Form) -> Result<Option<u64>, ()> {
     }
 }
 
-/// `^[a-zA-Z0-9-._+/!?#]{1,50}$`.
-fn well_formed(message: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+/!?#".contains(&byte);
-    (1..=LONGEST_BINDING_MESSAGE).contains(&message.len()) && message.bytes().all(plain)
-}
-
 fn ring(simulator: &Simulator, asked: Asked) -> Reply {
     let inner = &simulator.inner;
     let id = tokens::auth_req_id(simulator);
     let (now, created_at) = (inner.clock.monotonic(), inner.clock.now());
     let mut state = simulator.state();
-    let (interval, expires_in) = (asked.interval.as_secs(), state.settings.expires_in);
+    let expires_in = if inner.traits.acknowledges_requested_expiry {
+        asked.life.as_secs()
+    } else {
+        state.settings.expires_in
+    };
+    let interval = asked.interval.as_secs();
     let login_hint = asked.login_hint.clone();
+    let by_itself = asked.auto.filter(|_| asked.notification.is_some());
     if !state.requests.ring(id.clone(), asked, now, created_at) {
         return Reply::refusal(&inner.traits.refusals.too_many_requests);
     }
     state.stats.ring(&login_hint);
     drop(state);
     simulator.changed();
+    if let Some(auto) = by_itself {
+        simulator.announce_at(id.clone(), now + Duration::from_millis(auto.after_ms));
+    }
     Reply::ok(&Acknowledgement { auth_req_id: &id, expires_in, interval })
 }

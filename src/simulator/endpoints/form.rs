@@ -23,6 +23,16 @@ impl Form {
         Ok(Self(members))
     }
 
+    /// These parameters.
+    pub(in super::super) fn of(members: BTreeMap<String, String>) -> Self {
+        Self(members)
+    }
+
+    /// The names of all parameters.
+    pub(in super::super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// A parameter that has a value.
     pub(in super::super) fn get(&self, name: &str) -> Option<&str> {
         self.raw(name).filter(|value| !value.is_empty())

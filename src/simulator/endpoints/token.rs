@@ -1,11 +1,10 @@
 //! The token endpoint (CIBA §10.1): form, client, then the order of checks of [`super::super::requests`].
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
+use super::super::delivery::NOT_POLLED;
 use super::super::exchange::{Call, Reply};
 use super::super::requests::Poll;
 use super::super::tokens;
@@ -39,6 +38,9 @@ fn checked(simulator: &Simulator, call: &Call) -> Reply {
     if !tokens::is_auth_req_id(simulator, id) {
         return Reply::refusal(&refusals.garbage_request_id);
     }
+    if simulator.state().requests.is_pushed(id) {
+        return Reply::refusal(&NOT_POLLED);
+    }
     redeem(simulator, call, id)
 }
 
@@ -46,7 +48,7 @@ fn redeem(simulator: &Simulator, call: &Call, id: &str) -> Reply {
     let traits = simulator.inner.traits;
     let refusals = &traits.refusals;
     let now = simulator.inner.clock.monotonic();
-    let poll = simulator.state().requests.poll(id, now, Duration::from_secs(traits.expired_kept));
+    let poll = simulator.state().requests.poll(id, now, traits.pace);
     match poll {
         Poll::Unknown => Reply::refusal(&refusals.unknown_request_id),
         Poll::Expired => Reply::refusal(&refusals.expired),
@@ -54,7 +56,8 @@ fn redeem(simulator: &Simulator, call: &Call, id: &str) -> Reply {
         Poll::Denied => Reply::refusal(&refusals.denied),
         Poll::Pending => Reply::refusal(&refusals.pending),
         Poll::Redeemed(redeemed) => {
-            Reply::ok(&tokens::issue(simulator, &redeemed, call.certificate.as_deref()))
+            let certificate = call.certificate.as_deref();
+            Reply::ok(&tokens::issue(simulator, &redeemed, certificate, |_| Vec::new()))
         }
     }
 }

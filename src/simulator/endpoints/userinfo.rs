@@ -28,7 +28,7 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
     }
     let person = claims.get("preferred_username").and_then(Value::as_str).and_then(people::find);
     match person {
-        Some(person) => Reply::ok(&person.userinfo()).unstored(),
+        Some(person) => Reply::ok(&person.userinfo(simulator.inner.traits.shape)).unstored(),
         None => challenge(simulator, "User session not found or doesn't have client attached on it"),
     }
 }

@@ -221,6 +221,7 @@ async fn what_is_remembered_is_bounded() {
             interval: Duration::from_secs(5),
             life: Duration::from_secs(120),
             auto: None,
+            notification: None,
         };
         requests.ring(id, asked, Monotonic::default(), Timestamp::from_secs(0))
     };

@@ -1,5 +1,6 @@
 //! The people.
 
+use crate::simulator::personality::Shape;
 use std::collections::BTreeSet;
 
 use axum::http::Method;
@@ -46,7 +47,7 @@ async fn each_named_person_is_who_userinfo_tells() {
 
 #[test]
 fn the_ragged_person_lacks_members_and_has_empty_and_null_ones() {
-    let info = find("899700000008").expect("somebody").userinfo();
+    let info = find("899700000008").expect("somebody").userinfo(Shape::Psc);
     assert_eq!(info["given_name"], "");
     assert!(info.get("otherIds").is_none());
     assert!(info["codeCivilite"].is_null());
@@ -61,8 +62,8 @@ fn the_ragged_person_lacks_members_and_has_empty_and_null_ones() {
 #[test]
 fn anybody_else_is_drawn_from_the_hint_alone() {
     let (first, again) = (find("810003456782").expect("somebody"), find("810003456782").expect("somebody"));
-    assert_eq!(first.userinfo(), again.userinfo());
-    assert_eq!(first.userinfo()["SubjectNameID"], "810003456782");
+    assert_eq!(first.userinfo(Shape::Psc), again.userinfo(Shape::Psc));
+    assert_eq!(first.userinfo(Shape::Psc)["SubjectNameID"], "810003456782");
     let names: BTreeSet<String> =
         (0..50).map(|number| find(&format!("8997001{number:05}")).expect("somebody").full_name()).collect();
     assert!(names.len() > 20, "{}", names.len());

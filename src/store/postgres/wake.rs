@@ -132,13 +132,14 @@ fn pass_on(heard: &mpsc::Sender<WakeSignal>, message: &str) {
     }
 }
 
-/// `l` or `s` and 32 hexadecimal digits, one after the other.
+/// `l`, `s` or `a` and 32 hexadecimal digits, one after the other.
 fn encode(batch: &[Changed]) -> String {
     let mut message = String::with_capacity(batch.len() * 33);
     for changed in batch {
         let (kind, id) = match changed {
             Changed::Login(LoginId(id)) => ('l', id),
             Changed::Session(SessionId(id)) => ('s', id),
+            Changed::Announced(LoginId(id)) => ('a', id),
         };
         message.push(kind);
         message.push_str(id.simple().encode_lower(&mut Uuid::encode_buffer()));
@@ -158,6 +159,7 @@ fn decode(message: &str) -> Option<Vec<WakeSignal>> {
             match part.first()? {
                 b'l' => Some(WakeSignal::Changed(Changed::Login(LoginId(id)))),
                 b's' => Some(WakeSignal::Changed(Changed::Session(SessionId(id)))),
+                b'a' => Some(WakeSignal::Changed(Changed::Announced(LoginId(id)))),
                 _ => None,
             }
         })
@@ -173,6 +175,7 @@ mod tests {
         let batch = [
             Changed::Login(LoginId(Uuid::from_u128(1))),
             Changed::Session(SessionId(Uuid::from_u128(u128::MAX))),
+            Changed::Announced(LoginId(Uuid::from_u128(2))),
         ];
         let heard = decode(&encode(&batch)).expect("well-formed");
         assert_eq!(heard, batch.map(WakeSignal::Changed).to_vec());

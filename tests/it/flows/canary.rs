@@ -8,6 +8,8 @@
 mod faults;
 mod misplaced;
 mod needles;
+mod signed;
+mod told;
 mod wiped;
 mod witness;
 
@@ -20,12 +22,14 @@ use relais::app::clock::SystemClock;
 use relais::crypto::key_file;
 use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
+use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::database::Database;
 use crate::support::http::{Answer, Caller};
+use crate::support::jwt::Key;
 use crate::support::postgres;
 use crate::support::process::{Served, free_port};
 use crate::support::stack::Backend;
@@ -44,6 +48,10 @@ pub struct World {
     needles: Mutex<Needles>,
     problems: Mutex<Vec<String>>,
     people: Mutex<u32>,
+    /// Signs as the application `signer`.
+    signer: Key,
+    /// Signs as Relais, at the provider.
+    own: Key,
     _folder: tempfile::TempDir,
 }
 
@@ -66,6 +74,16 @@ impl World {
         for line in private.lines().filter(|line| !line.starts_with('-')) {
             needles.add("private key", line);
         }
+        let [signer, own] = ["signer.pem", "own.pem"].map(|name| {
+            let pem = signing_key::generate(SigningAlg::Es256).expect("a key");
+            for line in pem.expose().lines().filter(|line| !line.starts_with('-')) {
+                needles.add("signing key", line);
+            }
+            key_file::write_new(&folder.path().join("keys").join(name), &pem).expect("a key");
+            Key::from_pem(pem.expose(), SigningAlg::Es256)
+        });
+        let set = json!({ "keys": [signer.jwk()] });
+        std::fs::write(folder.path().join("signer.json"), set.to_string()).expect("written");
         needles.add("application secret", APPLICATION_SECRET);
         needles.add("client secret", CLIENT_SECRET);
         let witness = Witness::start(&folder.path().join("certs")).await;
@@ -83,6 +101,8 @@ impl World {
             needles: Mutex::new(needles),
             problems: Mutex::default(),
             people: Mutex::default(),
+            signer,
+            own,
             _folder: folder,
         }
     }
@@ -161,7 +181,7 @@ async fn serve(folder: &Path) -> Served {
 }
 
 fn config(url: &str, issuer: &str) -> String {
-    let port = free_port();
+    let (port, told) = (free_port(), free_port());
     format!(
         r#"
 mode = "development"
@@ -177,6 +197,9 @@ file = "keys/persons"
 [listeners.clients]
 bind = "127.0.0.1:{port}"
 public_url = "http://127.0.0.1:{port}"
+[listeners.providers]
+bind = "127.0.0.1:{told}"
+public_url = "http://127.0.0.1:{told}"
 [listeners.ops]
 bind = "127.0.0.1:0"
 [providers.psc-sim]
@@ -195,12 +218,41 @@ scope = "openid scope_all"
 acr_values = ["eidas1"]
 id_token_algs = ["RS256"]
 channels = ["MOBILE", "CARD"]
+[registrations.posted]
+provider = "psc-sim"
+client_id = "relais-demo"
+auth = "client_secret_post"
+client_secret = "{CLIENT_SECRET}"
+certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
+[registrations.signed]
+provider = "psc-sim"
+client_id = "relais-demo"
+auth = "private_key_jwt"
+signing_key = "keys/own.pem"
+signing_alg = "ES256"
+signed_requests = true
+certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
+[registrations.told]
+provider = "psc-sim"
+client_id = "relais-demo"
+auth = "client_secret_basic"
+client_secret = "{CLIENT_SECRET}"
+certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
+delivery = "ping"
+scope = "openid scope_all"
+acr_values = ["eidas1"]
 [applications.desk]
 kind = "backend"
 tenant = "practice"
-registrations = ["psc"]
+registrations = ["psc", "told"]
 auth = "client_secret_basic"
 secret = "{APPLICATION_SECRET}"
+[applications.signer]
+kind = "backend"
+tenant = "practice"
+registrations = ["posted", "signed"]
+auth = "private_key_jwt"
+jwks_file = "signer.json"
 "#
     )
 }
@@ -218,9 +270,11 @@ async fn r_l_01_no_secret_and_nobody_s_identity_is_written_anywhere_on_postgresq
 async fn everything_on(backend: Backend) {
     let world = World::on(backend).await;
     everything_that_goes_well(&world).await;
+    signed::all(&world).await;
     every_other_end(&world).await;
     faults::all(&world).await;
     misplaced::all(&world).await;
+    told::all(&world).await;
     nothing_leaks(world).await;
 }
 
@@ -301,6 +355,9 @@ async fn nothing_leaks(world: World) {
     let World { served, witness, config, needles, problems, .. } = world;
     let mut needles = needles.into_inner().expect("needles");
     witness.heard.tell(&mut needles);
+    for name in ["client_assertion", "client_secret", "request"] {
+        assert!(witness.heard.count(name) > 0, "the witness has seen {name}");
+    }
     for name in ["access_token", "refresh_token", "id_token", "auth_req_id", "family_name", "authorization"] {
         assert!(witness.heard.count(name) > 3, "the witness has seen {name}");
     }

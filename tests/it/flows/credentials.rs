@@ -1,5 +1,6 @@
 //! Who is calling: every route against every wrong credential. A route without a row here fails the test.
 
+mod assertions;
 mod certificates;
 
 use reqwest::Method;

@@ -88,7 +88,7 @@ async fn start_obediently(stack: &Stack) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_200_simultaneous_starts_for_one_person_one_reaches_the_phone() {
+async fn rp_114_of_200_simultaneous_starts_for_one_person_one_reaches_the_phone() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).start().await;
         let answers = join_all((0..AT_ONCE).map(|_| start_obediently(&stack))).await;

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use relais::domain::login::{EndStatus, LoginReason};
+use relais::domain::secret::Secret;
 use relais::engine::ports::StartFailure;
 use serde_json::{Value, json};
 
@@ -113,6 +114,28 @@ async fn every_refusal_of_a_start_has_its_code() {
     let unavailable = world.start_with(LOGICIEL, &[], r#"{"login_hint":"899700000001"}"#).await;
     assert_eq!(unavailable.problem(), (503, "provider_unavailable".to_owned()));
     assert_ne!(unavailable.header("retry-after"), "");
+}
+
+#[tokio::test]
+async fn rp_019_020_what_the_start_says_reaches_the_provider_as_it_stands() {
+    let world = World::new().await;
+    let context = json!({"software": {"name": "Médecin +", "version": "4.2"}, "seat": "accueil"});
+    let body = json!({
+        "login_hint": PERSON, "requested_expiry": 90, "user_code": "code-of-the-person", "client_context": context,
+        "scope": "openid", "channel": "CARD",
+    });
+    let started = world.start_with(LOGICIEL, &[], &body.to_string()).await;
+    assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+    let asked = world.provider.asked.lock().expect("lock").pop().expect("a request");
+    assert_eq!(asked.requested_expiry, Some(90));
+    assert_eq!(asked.user_code.as_ref().map(Secret::expose), Some("code-of-the-person"));
+    assert_eq!((asked.scope.join(" "), asked.channel.as_deref()), ("openid".to_owned(), Some("CARD")));
+    assert_eq!(asked.acr_values, ["eidas1"], "all of the registration's");
+    let told: Value = serde_json::from_str(&asked.client_context.expect("a context")).expect("JSON");
+    assert_eq!(told, context);
+    for untold in ["code-of-the-person", "accueil"] {
+        assert!(!started.text.contains(untold), "{}", started.text);
+    }
 }
 
 #[tokio::test]

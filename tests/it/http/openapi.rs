@@ -98,7 +98,8 @@ fn the_twin_says_nothing_that_3_0_does_not_know() {
         paths.values().map(|item| item.as_object().expect("an item").len()).sum::<usize>()
     };
     assert_eq!(operations(&twin), operations(&openapi_document()), "the same calls");
-    assert_eq!(twin["paths"]["/v1/logins"]["post"]["security"], json!([{ "application": [] }]));
+    let security = json!([{ "application": [] }, { "application_assertion": [] }]);
+    assert_eq!(twin["paths"]["/v1/logins"]["post"]["security"], security);
 }
 
 /// The inline or referred schema that is not null.
@@ -181,6 +182,28 @@ async fn a_start_takes_every_member_that_the_document_names_and_no_other() {
     let missing: Vec<_> =
         pointers(&empty.json(), "required").into_iter().map(|it| it[1..].to_owned()).collect();
     assert_eq!(json!(missing), required);
+}
+
+#[tokio::test]
+async fn rp_019_a_requested_expiry_is_what_the_document_says() {
+    let world = World::new().await;
+    let document = openapi_document();
+    let schema = &document["components"]["schemas"]["StartLogin"]["properties"]["requested_expiry"];
+    let bound = |name: &str| schema[name].as_u64().expect("a number");
+    let (least, most) = (bound("minimum"), bound("maximum"));
+    for (value, is_refused) in [
+        (json!(least), false),
+        (json!(most), false),
+        (json!(30.0), false),
+        (json!(least - 1), true),
+        (json!(most + 1), true),
+        (json!(30.5), true),
+    ] {
+        let body = json!({ "login_hint": "899700000001", "requested_expiry": value });
+        let answer = world.start_with(LOGICIEL, &[], &body.to_string()).await;
+        let refused = pointers(&answer.json(), "range").contains("/requested_expiry");
+        assert_eq!(refused, is_refused, "{value}: {}", answer.text);
+    }
 }
 
 #[tokio::test]

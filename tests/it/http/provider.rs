@@ -1,18 +1,21 @@
 //! A provider that answers what the test says.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use relais::domain::grant::{GrantClaims, Tokens};
+use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
-use relais::domain::secret::Secret;
+use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::engine::ports::{
-    Acknowledgement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, ProviderStatus,
-    Providers, StartFailure, Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
+    UserinfoUnavailable,
 };
+use tokio::sync::watch;
 
 /// What every test person's userinfo says.
 pub const USERINFO: &str = r#"{"sub":"f:1:899700000001","SubjectNameID":"899700000001","more":{"kept":[1]}}"#;
@@ -21,7 +24,7 @@ pub const USERINFO: &str = r#"{"sub":"f:1:899700000001","SubjectNameID":"8997000
 #[derive(Default)]
 pub struct Scripted {
     pub start_failure: Mutex<Option<StartFailure>>,
-    pub end: Mutex<Option<(relais::domain::login::EndStatus, relais::domain::login::LoginReason)>>,
+    pub end: Mutex<Option<(relais::domain::login::EndStatus, LoginReason)>>,
     pub approves: AtomicBool,
     pub without_metadata: AtomicBool,
     /// Makes whoever asks for the provider's status panic.
@@ -29,6 +32,13 @@ pub struct Scripted {
     /// Makes the task that starts a login panic.
     pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
+    /// What the provider was asked, oldest first.
+    pub asked: Mutex<Vec<BackchannelRequest>>,
+    /// While it is true, no poll is answered.
+    pub holds_polls: watch::Sender<bool>,
+    /// Polls that have come, and those that are not answered yet.
+    pub polls: AtomicUsize,
+    pub polling: AtomicUsize,
 }
 
 impl Scripted {
@@ -91,8 +101,9 @@ impl Providers for Scripted {
     async fn start(
         &self,
         _: &RegistrationName,
-        _: BackchannelRequest,
+        request: BackchannelRequest,
     ) -> Result<Acknowledgement, StartFailure> {
+        self.asked.lock().expect("lock").push(request);
         match *self.start_failure.lock().expect("lock") {
             Some(failure) => Err(failure),
             None => Ok(Acknowledgement {
@@ -104,6 +115,10 @@ impl Providers for Scripted {
     }
 
     async fn poll(&self, _: &RegistrationName, _: PollRequest) -> PollAnswer {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        self.polling.fetch_add(1, Ordering::SeqCst);
+        let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
+        self.polling.fetch_sub(1, Ordering::SeqCst);
         if let Some((status, reason)) = *self.end.lock().expect("lock") {
             return PollAnswer::Ended { status, reason };
         }
@@ -120,6 +135,14 @@ impl Providers for Scripted {
             },
             claims: claims(false),
         }))
+    }
+
+    fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
+        Err(Unreadable { rule: "no notifications here" })
+    }
+
+    async fn judge_pushed(&self, _: &RegistrationName, _: PushedOutcome) -> PushVerdict {
+        PushVerdict::Refused { reason: LoginReason::TokenInvalid }
     }
 
     async fn userinfo(

@@ -109,7 +109,7 @@ async fn r_e_05_dpop_is_refused_rather_than_ignored() {
 }
 
 #[tokio::test]
-async fn a_token_needs_its_application_s_certificate() {
+async fn rp_112_a_token_needs_its_application_s_certificate() {
     let world = World::new().await;
     let body = format!("{{\"login_hint\":\"{PERSON}\"}}");
     let start = with_certificate(request(Method::POST, "/v1/logins", &[], &body), 1);

@@ -16,18 +16,19 @@ use relais::crypto::ring::{KeyRing, RingKey};
 use relais::domain::application::{
     Application, ApplicationCredential, ApplicationKind, BindingMessageBy, SessionPolicy,
 };
-use relais::domain::profile::ProfileName;
-use relais::domain::registration::{Environment, Provider, Registration};
+use relais::domain::profile::{Profile, ProfileName};
+use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::SecretBytes;
 use relais::domain::time::Timestamp;
 use relais::engine::directory::Directory;
 use relais::engine::{Engine, Parts};
 use relais::http::clients::{self, ClientsState};
 use relais::http::ops::{self, OpsState};
+use relais::http::providers::{self, ProvidersState};
 use relais::net::listener::{Peer, PeerCertificate};
 use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::provider::Scripted;
@@ -41,6 +42,7 @@ pub const LOGICIEL: &str = "logiciel:secret";
 pub struct World {
     pub clients: Router,
     pub ops: Router,
+    pub for_providers: Router,
     pub engine: Arc<Engine>,
     pub provider: Arc<Scripted>,
     pub clock: ManualClock,
@@ -110,7 +112,7 @@ fn secret(text: &str) -> ApplicationCredential {
     ApplicationCredential::SecretSha256(hash)
 }
 
-fn directory(enabled: bool) -> Directory {
+fn directory(enabled: bool, profile: &'static Profile) -> Directory {
     let applications = vec![
         application("logiciel", secret("secret")),
         Application { reveal_unknown_person: false, ..application("discret", secret("secret")) },
@@ -123,14 +125,17 @@ fn directory(enabled: bool) -> Directory {
         provider: name("psc"),
         client_id: "relais".to_owned(),
         enabled,
+        delivery: Delivery::Poll,
         scope: vec!["openid".to_owned(), "scope_all".to_owned()],
         acr_values: vec!["eidas1".to_owned()],
         channels: vec!["MOBILE".to_owned(), "CARD".to_owned()],
         request_lifetime: Duration::from_secs(120),
+        max_age: None,
+        request_context: false,
     };
     let provider = Provider {
         name: name("psc"),
-        profile: ProfileName::Psc.profile(),
+        profile,
         environment: Environment::Test,
         enabled: true,
         issuer: "https://provider.test".to_owned(),
@@ -141,6 +146,11 @@ fn directory(enabled: bool) -> Directory {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(ProfileName::Psc.profile()).await
+    }
+
+    /// With a provider of this profile.
+    pub async fn with(profile: &'static Profile) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("relais.db");
         migrate(&Location::Sqlite(path.clone())).await.expect("schema");
@@ -159,11 +169,16 @@ impl World {
             clock: Arc::new(clock.clone()),
             random,
             ring,
-            directory: directory(true),
+            directory: directory(true, profile),
         });
         engine.run().await.expect("run");
         let public_url = "https://relais.test:8443".parse().expect("URL");
-        let clients = clients::router(ClientsState { engine: engine.clone(), public_url, max_requests: 64 });
+        let clients = clients::router(ClientsState {
+            engine: engine.clone(),
+            public_url,
+            audience: "https://relais.test:8443".into(),
+            max_requests: 64,
+        });
         let certificate_end = Arc::new(Mutex::new(None));
         let ends = certificate_end.clone();
         let ops = ops::router(OpsState {
@@ -171,12 +186,16 @@ impl World {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             certificates: Arc::new(move |_| *ends.lock().expect("lock")),
         });
-        Self { clients, ops, engine, provider, clock, certificate_end, _folder: folder }
+        let for_providers = providers::router(ProvidersState {
+            engine: engine.clone(),
+            jwks: Arc::new(|name| (name.as_str() == "lps").then(|| json!({ "keys": [{ "kid": "one" }] }))),
+        });
+        Self { clients, ops, for_providers, engine, provider, clock, certificate_end, _folder: folder }
     }
 
     /// Switches the only registration off.
     pub fn disable_registration(&self) {
-        self.engine.reload(directory(false));
+        self.engine.reconfigure(|_| directory(false, ProfileName::Psc.profile()));
     }
 
     /// Sends a request as it is.

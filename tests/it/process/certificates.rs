@@ -18,7 +18,7 @@ use super::site::{Node, Site, authority, person, present, write_pair};
 use crate::support::stack::Backend;
 
 /// A site whose authorities sign whatever a test needs. Nodes show `certs/node.pem`.
-async fn site() -> (Site, DevCa) {
+pub async fn site() -> (Site, DevCa) {
     let ours = authority("Provider");
     let site = Site::prepared(Backend::Sqlite, |folder| {
         let certs = folder.join("certs");

@@ -91,7 +91,7 @@ async fn after_a_kill_each_login_goes_on_or_fails_clearly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_poll_comes_one_interval_after_the_restart_and_a_cancelled_login_is_not_polled() {
+async fn rp_055_a_first_poll_comes_one_interval_after_the_restart_and_a_cancelled_login_is_not_polled() {
     let site = Site::on(Backend::Sqlite).await;
     let mut node = site.serve().await;
     let (kept, cancelled) = (person(420), person(421));

@@ -103,6 +103,8 @@ async fn demo_without_a_terminal_serves_until_told_to_stop_and_leaves_nothing() 
     let phone = Caller::new(format!("http://127.0.0.1:{}", port + 2));
     assert_eq!(phone.get("/_sim/requests").await.expect(200).json(), json!([]), "it starts no login");
     Caller::new(format!("http://127.0.0.1:{}", port + 1)).get("/health/ready").await.expect(200);
+    let for_providers = Caller::new(format!("http://127.0.0.1:{}", port + 4));
+    for_providers.post("/providers/psc-demo/ciba", json!({ "auth_req_id": "x" })).await.expect(401);
     demo.signal("TERM");
     assert_eq!(demo.ended().await, 0, "{}", demo.stderr());
     assert_eq!(demo.stdout().lines().count(), 1);

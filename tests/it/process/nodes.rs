@@ -31,7 +31,7 @@ async fn a_login_started_on_one_node_is_waited_for_and_picked_up_on_the_other() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_node_loses_its_logins_to_the_other_and_does_no_harm_afterwards() {
+async fn rp_047_a_stalled_node_loses_its_logins_to_the_other_and_does_no_harm_afterwards() {
     let site = Site::on(Backend::Postgres).await;
     let (stalled, other) = tokio::join!(site.serve(), site.serve());
     let (approved_meanwhile, approved_after) = (person(310), person(311));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use relais::crypto::random::SystemRandom;
+use relais::crypto::token::draw_notification_token;
 use relais::domain::login::LoginReason;
 use relais::domain::secret::Secret;
 use relais::engine::ports::Providers;
@@ -46,6 +48,32 @@ async fn rp_015_016_020_024_the_request_says_what_was_asked_and_no_more() {
         assert!(seen.form(absent).is_empty(), "{absent}");
     }
     assert!(seen.body.is_ascii(), "percent-encoded");
+}
+
+#[tokio::test]
+async fn rp_021_the_notification_token_goes_out_where_there_is_one() {
+    let setup = Setup::new().await;
+    let mut request = setup.request();
+    let token = draw_notification_token(&SystemRandom);
+    request.notification_token = Some(token.clone());
+    assert!(setup.clients.start(&setup.registration, request).await.is_ok());
+    let seen = setup.op.seen("backchannel").remove(0);
+    assert_eq!(seen.form("client_notification_token"), [token.0.expose()]);
+}
+
+#[tokio::test]
+async fn rp_019_the_context_goes_along_where_the_registration_says_so() {
+    let context = r#"{"software":{"name":"Médecin +","version":"4.2"},"seat":"accueil"}"#;
+    for told in [true, false] {
+        let setup = Setup::with(|_, registration| registration.registration.request_context = told).await;
+        for (given, sent) in [(Some(context), told.then_some(context)), (None, None)] {
+            let mut request = setup.request();
+            request.client_context = given.map(str::to_owned);
+            assert!(setup.clients.start(&setup.registration, request).await.is_ok());
+            let seen = setup.op.seen("backchannel").pop().expect("a request");
+            assert_eq!(seen.form("request_context"), sent.into_iter().collect::<Vec<_>>());
+        }
+    }
 }
 
 #[tokio::test]
@@ -102,16 +130,25 @@ async fn rp_029_030_039_what_is_no_acknowledgement_may_still_ring_a_phone() {
         bodies.push(body.to_string());
     }
     bodies.push(json!({"error": "invalid_request"}).to_string());
+    bodies.push(acknowledgement().to_string().replacen("120", "\"120\"", 1));
+    bodies.push(format!("{}x", acknowledgement()));
     for body in bodies {
         setup.op.next("backchannel", Reply::raw(200, "application/json", body.clone()));
         assert_eq!(setup.start_failure().await, (LoginReason::ProviderInvalidAnswer, true), "{body}");
     }
+    let page = Reply::raw(200, "text/html", acknowledgement().to_string());
+    setup.op.next("backchannel", page);
+    assert_eq!(
+        setup.start_failure().await,
+        (LoginReason::ProviderInvalidAnswer, true),
+        "it says it is a page"
+    );
     setup.op.next("backchannel", Reply::raw(204, "text/plain", ""));
     assert_eq!(setup.start_failure().await, (LoginReason::ProviderInvalidAnswer, true));
 }
 
 #[tokio::test]
-async fn rp_033_035_errors_are_told_apart() {
+async fn rp_033_to_038_errors_are_told_apart() {
     let setup = Setup::new().await;
     let keycloak = json!({"error": "invalid_request", "error_description": "invalid user"});
     for (reply, reason) in [
@@ -122,6 +159,11 @@ async fn rp_033_035_errors_are_told_apart() {
         (Reply::error(401, "invalid_grant"), LoginReason::ProviderRejectedClient),
         (Reply::error(400, "invalid_binding_message"), LoginReason::BindingMessageInvalid),
         (Reply::error(400, "missing_user_code"), LoginReason::UserCodeRequired),
+        (Reply::error(400, "invalid_user_code"), LoginReason::UserCodeInvalid),
+        (Reply::error(400, "unauthorized_client"), LoginReason::ProviderRejectedClient),
+        (Reply::error(400, "invalid_scope"), LoginReason::ProviderRefused),
+        (Reply::error(400, "expired_login_hint_token"), LoginReason::ProviderRefused),
+        (Reply::error(400, "of_the_future"), LoginReason::ProviderRefused),
         (Reply::error(403, "access_denied"), LoginReason::ProviderRefused),
         (Reply::error(503, "server_error"), LoginReason::ProviderUnavailable),
         (Reply::raw(429, "text/plain", ""), LoginReason::ProviderUnavailable),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock as _;
 use relais::engine::ports::Providers;
 use relais::provider::{Clients, SettingsError};
@@ -51,6 +52,29 @@ async fn r_g_04_a_changed_file_is_seen_without_being_told() {
         .await;
     shutdown.cancel();
     running.await.expect("it ends when told to");
+}
+
+#[tokio::test]
+async fn r_g_04_a_refused_certificate_is_taken_over_once_the_mode_of_its_key_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pki = Pki::new();
+    let op = listen(&pki, "localhost").await;
+    let files = [pki.write("client", &pki.client(30))];
+    let setup = Setup::at(op, by_certificate(&pki, &files));
+    let before = setup.clients.certificate_in_use(&setup.registration);
+    let mode = |mode| {
+        std::fs::set_permissions(&files[0].key, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let log = log::capture();
+    pki.write("client", &pki.client(60));
+    mode(0o644);
+    setup.clients.reload();
+    setup.clients.reload();
+    assert_eq!(setup.clients.certificate_in_use(&setup.registration), before);
+    assert_eq!(log.text().matches("the last good one stays").count(), 1, "said once: {}", log.text());
+    mode(0o600);
+    setup.clients.reload();
+    assert_ne!(setup.clients.certificate_in_use(&setup.registration), before);
 }
 
 #[tokio::test]
@@ -112,7 +136,8 @@ async fn r_g_05_an_expired_certificate_refuses_the_start() {
     registration.certificates = vec![pki.write("client", &pki.client(0))];
     setup.clock.advance(Duration::from_secs(60));
     let clock = Arc::new(setup.clock.clone());
-    let made = Clients::new(vec![provider_settings(&setup.op)], vec![registration], clock);
+    let made =
+        Clients::new(vec![provider_settings(&setup.op)], vec![registration], clock, Arc::new(SystemRandom));
     assert!(matches!(made, Err(SettingsError::Client { .. })));
 }
 
@@ -134,6 +159,11 @@ async fn a_certificate_that_is_not_for_clients_is_not_used() {
 
     let (mut provider, mut registration) = (provider_settings(&setup.op), registration_settings());
     by_certificate(&pki, &[pki.write("other", &for_servers)])(&mut provider, &mut registration);
-    let made = Clients::new(vec![provider], vec![registration], Arc::new(setup.clock.clone()));
+    let made = Clients::new(
+        vec![provider],
+        vec![registration],
+        Arc::new(setup.clock.clone()),
+        Arc::new(SystemRandom),
+    );
     assert!(matches!(made, Err(SettingsError::Client { .. })));
 }

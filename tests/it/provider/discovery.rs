@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::domain::registration::Delivery;
 use relais::engine::ports::{ProviderStatus, Providers};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,23 @@ async fn rp_005_a_provider_that_does_not_poll_is_not_usable() {
 }
 
 #[tokio::test]
+async fn rp_005_a_registration_needs_its_delivery_mode_and_no_other() {
+    for (delivery, offered, usable) in [
+        (Delivery::Ping, json!(["ping"]), true),
+        (Delivery::Ping, json!(["poll"]), false),
+        (Delivery::Push, json!(["poll", "ping", "push"]), true),
+        (Delivery::Push, json!(["poll", "ping"]), false),
+        (Delivery::Push, json!(null), true),
+    ] {
+        let setup = Setup::with(|_, registration| registration.registration.delivery = delivery).await;
+        let mut document = setup.op.metadata();
+        document["backchannel_token_delivery_modes_supported"] = offered.clone();
+        setup.op.stand("metadata", Reply::json(200, &document));
+        assert_eq!(setup.has_metadata().await, usable, "{delivery:?} {offered}");
+    }
+}
+
+#[tokio::test]
 async fn rp_007_plain_http_is_refused_unless_it_is_loopback_in_development() {
     let setup = Setup::new().await;
     let mut document = setup.op.metadata();
@@ -115,6 +133,7 @@ async fn rp_008_what_was_good_stays_while_the_provider_is_down_and_is_fetched_ag
     let setup = Setup::new().await;
     let _running = setup.run();
     eventually("the provider is well", || setup.status() == ProviderStatus::Ok).await;
+    eventually("its keys are fetched too", || setup.op.count("jwks") == 1).await;
     for endpoint in ["metadata", "jwks"] {
         setup.op.stand(endpoint, Reply::raw(503, "text/html", "down"));
     }

@@ -138,10 +138,16 @@ async fn a_static_parameter_cannot_replace_one_of_the_protocol() {
     registration.extra_parameters = vec![("login_hint".to_owned(), "x".to_owned())];
     let provider = super::setup::provider_settings(&setup.op);
     let clock = std::sync::Arc::new(setup.clock.clone());
-    let made = relais::provider::Clients::new(vec![provider.clone()], vec![registration], clock.clone());
+    let random = std::sync::Arc::new(relais::crypto::random::SystemRandom);
+    let made = relais::provider::Clients::new(
+        vec![provider.clone()],
+        vec![registration],
+        clock.clone(),
+        random.clone(),
+    );
     assert!(matches!(made, Err(relais::provider::SettingsError::ReservedParameter { .. })));
     let mut bare = super::setup::registration_settings();
     bare.credential = Credential::TlsClientAuth;
-    let made = relais::provider::Clients::new(vec![provider], vec![bare], clock);
+    let made = relais::provider::Clients::new(vec![provider], vec![bare], clock, random);
     assert!(matches!(made, Err(relais::provider::SettingsError::NoCertificate { .. })));
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relais::crypto::random::SystemRandom;
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
 use relais::domain::names::RegistrationName;
 use relais::domain::profile::{Profile, ProfileName};
-use relais::domain::registration::{Environment, Provider, Registration};
+use relais::domain::registration::{Delivery, Environment, Provider, Registration};
 use relais::domain::secret::Secret;
 use relais::engine::ports::{
     Acknowledgement, Approved, BackchannelRequest, Expectation, PollAnswer, PollRequest, Providers,
@@ -67,12 +68,16 @@ pub fn registration_settings() -> RegistrationSettings {
             provider: "op".parse().expect("a name"),
             client_id: CLIENT_ID.to_owned(),
             enabled: true,
+            delivery: Delivery::Poll,
             scope: words("openid scope_all"),
             acr_values: words("eidas1"),
             channels: words("MOBILE CARD"),
             request_lifetime: Duration::from_secs(120),
+            max_age: None,
+            request_context: false,
         },
         credential: Credential::ClientSecretBasic { secret: Secret::new("client-secret-canary") },
+        signing: None,
         certificates: Vec::new(),
         id_token_algs: vec![IdTokenAlg::Rs256],
         extra_parameters: Vec::new(),
@@ -102,7 +107,8 @@ impl Setup {
         let (mut provider, mut registration) = (provider_settings(&op), registration_settings());
         change(&mut provider, &mut registration);
         let name = registration.registration.name.clone();
-        let clients = Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()));
+        let clients =
+            Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()), Arc::new(SystemRandom));
         let setup =
             Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
         setup.op.publish(&[rsa_1().jwk()]);
@@ -147,6 +153,8 @@ impl Setup {
             acr_values: words("eidas1"),
             requested_expiry: None,
             user_code: None,
+            notification_token: None,
+            client_context: None,
         }
     }
 

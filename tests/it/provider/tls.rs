@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use relais::crypto::pki::{DevCa, Issued};
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
+use relais::domain::time::Timestamp;
 use relais::engine::ports::Providers;
 use relais::provider::{CertificateFiles, Credential, ProviderSettings, RegistrationSettings};
 use rustls::ServerConfig;
@@ -17,6 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -73,9 +75,13 @@ fn write_private(path: &Path, text: &str) {
 
 /// A provider on HTTPS that asks for a certificate of `pki`; its own is for `name`.
 pub async fn listen(pki: &Pki, name: &str) -> Op {
-    relais::net::install_provider();
     let now = ManualClock::at_present().now();
-    let (from, to) = (now - Duration::from_hours(1), now + Duration::from_hours(24));
+    listen_between(pki, name, now - Duration::from_hours(1), now + Duration::from_hours(24)).await
+}
+
+/// The same, with a server certificate between these dates.
+pub async fn listen_between(pki: &Pki, name: &str, from: Timestamp, to: Timestamp) -> Op {
+    relais::net::install_provider();
     let server = pki.authority.issue_server(&[name], from, to).expect("a certificate");
     let mut roots = rustls::RootCertStore::empty();
     let authority = pki.authority.certificate();
@@ -200,6 +206,50 @@ async fn rp_110_a_provider_under_another_name_is_refused_and_the_log_says_so() {
     let setup = Setup::at(op, by_certificate(&pki, &files));
     let text = refused(&setup).await;
     assert!(text.contains("tls_wrong_host_name"), "{text}");
+}
+
+#[tokio::test]
+async fn rp_110_a_provider_whose_certificate_has_expired_is_refused_and_the_log_says_so() {
+    let pki = Pki::new();
+    let end = ManualClock::at_present().now() - Duration::from_mins(1);
+    let op = listen_between(&pki, "localhost", end - Duration::from_hours(48), end).await;
+    let files = [pki.write("client", &pki.client(30))];
+    let setup = Setup::at(op, by_certificate(&pki, &files));
+    let text = refused(&setup).await;
+    assert!(text.contains("tls_expired"), "{text}");
+}
+
+/// A hello of a server that chooses this version, in a record of its own.
+fn server_hello(version: [u8; 2]) -> Vec<u8> {
+    let body = [&version[..], &[7; 32], &[0, 0xc0, 0x13, 0]].concat();
+    let length = u8::try_from(body.len()).expect("short");
+    [&[22, version[0], version[1], 0, length + 4, 2, 0, 0, length][..], &body].concat()
+}
+
+#[tokio::test]
+async fn rp_110_a_provider_that_speaks_nothing_newer_than_tls_1_1_is_refused() {
+    for version in [[3, 1], [3, 2]] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let old = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 5];
+            socket.read_exact(&mut head).await.expect("a hello");
+            let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+            socket.read_exact(&mut hello).await.expect("a hello");
+            socket.write_all(&server_hello(version)).await.expect("written");
+            let mut alert = [0; 7];
+            socket.read_exact(&mut alert).await.expect("an alert");
+            alert
+        });
+        let pki = Pki::new();
+        let op = Op::unbound(format!("https://localhost:{port}"));
+        let files = [pki.write("client", &pki.client(30))];
+        let setup = Setup::at(op, by_certificate(&pki, &files));
+        assert_eq!(setup.start_failure().await, (LoginReason::ProviderUnavailable, false));
+        let alert = old.await.expect("no panic");
+        assert_eq!((alert[0], &alert[5..]), (21, &[2, 70][..]), "fatal protocol_version");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use relais::domain::grant::{GrantClaims, Tokens};
 use relais::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use relais::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use relais::domain::random::{uuid_v4, uuid_v7};
-use relais::domain::registration::Environment;
+use relais::domain::registration::{Delivery, Environment};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::session::{Session, SessionState};
 use relais::domain::subject::Subject;
@@ -185,6 +185,7 @@ impl Harness {
                 provider: "psc-bas".parse().expect("a name"),
                 environment: Environment::Test,
                 support_code: SupportCode::draw(&SystemRandom),
+                delivery: Delivery::Poll,
                 reference: Some("poste 3".to_owned()),
                 channel: Some("MOBILE".to_owned()),
                 binding_message: "42".to_owned(),
@@ -198,6 +199,7 @@ impl Harness {
                 state: LoginState::Starting { until: at(25) },
             },
             token_hash: self.ring.hash(Purpose::LoginToken, token.as_bytes()),
+            notification: None,
             person: self.ring.pseudonym("psc-bas", hint),
             slot_until: at(150),
             replace: false,
@@ -345,6 +347,7 @@ pub fn acknowledge(login_id: LoginId) -> Acknowledge {
         until: at(121),
         interval: Duration::from_secs(5),
         auth_req_id: Secret::new(AUTH_REQ_ID),
+        request: None,
         slot_until: at(180),
     }
 }

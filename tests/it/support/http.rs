@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::openapi;
 
 /// An answer as it came.
+#[derive(Clone)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -112,6 +113,12 @@ impl Caller {
     /// The same caller with a login token or a handle.
     pub fn bearer(&self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The token that it calls with.
+    pub fn token(&self) -> String {
+        let header = self.headers.get("authorization").and_then(|value| value.to_str().ok());
+        header.and_then(|text| text.strip_prefix("Bearer ")).expect("a token").to_owned()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -12,11 +12,12 @@ use relais::config;
 use relais::crypto::key_file;
 use relais::crypto::pki::DevPki;
 use relais::crypto::random::SystemRandom;
+use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
-use relais::simulator::Front;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
+use relais::simulator::{Front, Simulator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,11 @@ pub const DOCTOR: &str = "899700000001";
 
 /// The secret of the application `desk`.
 pub const SECRET: &str = "a-secret-of-the-desk";
+
+/// What a registration at PSC asks for.
+const PSC_ASKS: &str = r#"scope = "openid scope_all"
+acr_values = ["eidas1"]
+channels = ["MOBILE", "CARD"]"#;
 
 /// Which store a stack runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,9 +52,28 @@ pub struct Builder {
     manual: bool,
     interval: Duration,
     expires_in: Duration,
+    personality: Personality,
     application: String,
     extra: String,
     registration: String,
+    auth: String,
+    signing_keys: Vec<(&'static str, SigningAlg)>,
+    delivery: Option<&'static str>,
+}
+
+/// A further node on the database of a stack.
+pub struct Node {
+    /// Where its providers call.
+    pub notified: Caller,
+    /// Its client API.
+    pub relais: Caller,
+    app: App,
+}
+
+impl Node {
+    pub async fn stop(self) {
+        self.app.drain().await;
+    }
 }
 
 /// A running stack. Everything in it ends when it is dropped.
@@ -57,6 +82,8 @@ pub struct Stack {
     pub clock: ManualClock,
     /// The simulated provider's control interface.
     pub phone: Caller,
+    /// The provider itself, for what no interface offers.
+    pub simulator: Simulator,
     /// The client API, without credential.
     pub relais: Caller,
     /// Health and metrics.
@@ -78,9 +105,13 @@ impl Stack {
             manual: false,
             interval: Duration::from_secs(1),
             expires_in: Duration::from_secs(120),
+            personality: Personality::Psc,
             application: String::new(),
             extra: String::new(),
             registration: String::new(),
+            auth: "auth = \"tls_client_auth\"".to_owned(),
+            signing_keys: Vec::new(),
+            delivery: None,
         }
     }
 
@@ -189,6 +220,23 @@ impl Stack {
         self.ops = ops;
     }
 
+    /// Where providers call, without credential.
+    pub fn notified(&self) -> Caller {
+        notified(self.app())
+    }
+
+    /// Another node.
+    pub async fn another_node(&self) -> Node {
+        let (app, relais, _) = start_app(&self.folder, &self.config, &self.time).await;
+        Node { notified: notified(&app), relais, app }
+    }
+
+    /// The simulated provider tells the client of requests from now on.
+    pub async fn tells(&self, mode: &str, listener: &Caller) {
+        let endpoint = format!("{}/providers/psc/ciba", listener.base());
+        self.settings(json!({ "delivery": { "mode": mode, "endpoint": endpoint } })).await;
+    }
+
     /// Takes a changed configuration over, as SIGHUP does.
     pub fn reload(&self, config: &str) {
         self.app().reload(load(&self.folder, config, &*self.time));
@@ -220,6 +268,12 @@ impl Builder {
         self
     }
 
+    /// Whose manners the provider has; the profile of the same name goes with it.
+    pub fn personality(mut self, personality: Personality) -> Self {
+        self.personality = personality;
+        self
+    }
+
     /// More lines of `[applications.desk]`.
     pub fn application(mut self, lines: &str) -> Self {
         self.application.push_str(lines);
@@ -232,6 +286,26 @@ impl Builder {
         self.registration.push_str(lines);
         self.registration.push('\n');
         self
+    }
+
+    /// How Relais authenticates at the provider: these lines of `[registrations.psc]` instead of the certificate's.
+    pub fn client_auth(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.auth);
+        self
+    }
+
+    /// A new signing key in `keys/NAME`, before Relais starts.
+    pub fn signing_key(mut self, name: &'static str, alg: SigningAlg) -> Self {
+        self.signing_keys.push((name, alg));
+        self
+    }
+
+    /// How the outcome comes: `ping` or `push`. The simulated provider tells it to this stack.
+    pub fn delivery(mut self, mode: &'static str) -> Self {
+        self.delivery = Some(mode);
+        self.extra
+            .push_str("[listeners.providers]\nbind = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n");
+        self.registration(&format!("delivery = \"{mode}\""))
     }
 
     /// More sections.
@@ -248,17 +322,43 @@ impl Builder {
         let temporary = TempDir::new().expect("a folder");
         let folder = temporary.path().to_owned();
         write_keys_and_certificates(&folder, &*time);
+        for (name, alg) in &self.signing_keys {
+            let key = signing_key::generate(*alg).expect("a key");
+            key_file::write_new(&folder.join("keys").join(name), &key).expect("written");
+        }
         let stop = CancellationToken::new();
         let server = self.simulator(&folder, &time);
+        let simulator = server.simulator().clone();
         let (issuer, phone) = (server.issuer().to_owned(), Caller::new(server.control_url()));
         tokio::spawn(server.run(stop.clone()));
+        if let Some(mode) = self.delivery {
+            // Its metadata says so from the beginning; where Relais listens is known later.
+            let delivery = json!({ "delivery": { "mode": mode, "endpoint": "http://127.0.0.1:1/" } });
+            phone.put("/_sim/settings", delivery).await.expect(200);
+        }
         let url = match self.backend {
             Backend::Sqlite => format!("sqlite://{}", folder.join("relais.db").display()),
             Backend::Postgres => super::postgres::empty_database().await.expose().to_owned(),
         };
         let config = self.config(&url, &issuer);
         let (app, relais, ops) = start_app(&folder, &config, &time).await;
-        Stack { clock, phone, relais, ops, folder, config, app: Some(app), time, stop, _temporary: temporary }
+        let stack = Stack {
+            clock,
+            phone,
+            simulator,
+            relais,
+            ops,
+            folder,
+            config,
+            app: Some(app),
+            time,
+            stop,
+            _temporary: temporary,
+        };
+        if let Some(mode) = self.delivery {
+            stack.tells(mode, &stack.notified()).await;
+        }
+        stack
     }
 
     fn simulator(&self, folder: &Path, time: &Arc<dyn Clock>) -> Server {
@@ -271,14 +371,19 @@ impl Builder {
             client_secret: Secret::new("relais-demo-secret"),
             interval: self.interval,
             expires_in: self.expires_in,
-            personality: Personality::Psc,
+            personality: self.personality,
             front: Front::default(),
         };
         Server::bind(settings, time.clone(), Arc::new(SystemRandom)).expect("a simulated provider")
     }
 
     fn config(&self, url: &str, issuer: &str) -> String {
-        let Self { application, extra, registration, .. } = self;
+        let Self { application, extra, registration, auth, .. } = self;
+        let (profile, document, asks) = match self.personality {
+            Personality::Psc => ("psc", "wallet-openid-configuration", PSC_ASKS),
+            Personality::Keycloak => ("keycloak", "openid-configuration", "scope = \"openid profile\""),
+            Personality::Generic => ("generic", "openid-configuration", "scope = \"openid profile\""),
+        };
         format!(
             r#"
 mode = "development"
@@ -297,20 +402,18 @@ public_url = "http://127.0.0.1:0"
 [listeners.ops]
 bind = "127.0.0.1:0"
 [providers.psc-sim]
-profile = "psc"
+profile = "{profile}"
 environment = "test"
 issuer = "{issuer}"
-metadata_url = "{issuer}/.well-known/wallet-openid-configuration"
+metadata_url = "{issuer}/.well-known/{document}"
 ca = "certs/ca.pem"
 [registrations.psc]
 provider = "psc-sim"
 client_id = "relais-demo"
-auth = "tls_client_auth"
+{auth}
 certificates = [{{ cert = "certs/client.pem", key = "certs/client.key" }}]
-scope = "openid scope_all"
-acr_values = ["eidas1"]
 id_token_algs = ["RS256"]
-channels = ["MOBILE", "CARD"]
+{asks}
 {registration}
 [applications.desk]
 kind = "backend"
@@ -323,6 +426,10 @@ secret = "{SECRET}"
 "#
         )
     }
+}
+
+fn notified(app: &App) -> Caller {
+    Caller::new(format!("http://{}", app.for_providers().expect("a listener")))
 }
 
 fn local() -> SocketAddr {

@@ -15,7 +15,7 @@ const LATER: Duration = Duration::from_secs(11 * 60);
 const STEP: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r_c_01_nothing_sealed_is_left_ten_minutes_after_the_end() {
+async fn r_l_01_nothing_sealed_is_left_ten_minutes_after_the_end() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).manual_clock().expires_in(60).start().await;
         let mut database = Database::of(&stack.config).await;

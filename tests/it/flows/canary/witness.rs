@@ -26,13 +26,15 @@ use crate::support::http::Caller;
 pub const CLIENT_SECRET: &str = "a-client-secret-that-nobody-may-see";
 
 /// Members of forms and JSON documents that are secret or personal.
-const TELLING: [&str; 14] = [
+const TELLING: [&str; 16] = [
     "access_token",
     "refresh_token",
     "id_token",
     "auth_req_id",
     "login_hint",
     "client_secret",
+    "client_assertion",
+    "request",
     "user_code",
     "client_notification_token",
     "family_name",
@@ -89,6 +91,7 @@ pub struct Witness {
     pub issuer: String,
     pub phone: Caller,
     pub heard: Heard,
+    pub simulator: Simulator,
     _stop: DropGuard,
 }
 
@@ -108,6 +111,7 @@ impl Witness {
             expires_in: Duration::from_secs(120),
             access_token_lifetime: Duration::from_secs(120),
             personality: Personality::Psc,
+            notifications: None,
         };
         let clock = Arc::new(SystemClock::start());
         let simulator = Simulator::new(settings, clock.clone(), Arc::new(SystemRandom)).expect("a provider");
@@ -129,7 +133,7 @@ impl Witness {
         tokio::spawn(serve(provider, Some(tls), router, limits.clone(), stop.clone()));
         tokio::spawn(serve(control, None, simulator.control_router(Front::default()), limits, stop.clone()));
         let phone = Caller::new(format!("http://{address}"));
-        Self { issuer, phone, heard, _stop: stop.drop_guard() }
+        Self { issuer, phone, heard, simulator, _stop: stop.drop_guard() }
     }
 }
 

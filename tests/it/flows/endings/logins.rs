@@ -8,7 +8,7 @@ use crate::flows::pace::{PACE, assert_ended};
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_044_a_denied_login_says_so_at_the_next_poll_and_is_never_polled_again() {
+async fn rp_049_a_denied_login_says_so_at_the_next_poll_and_is_never_polled_again() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -25,7 +25,7 @@ async fn rp_044_a_denied_login_says_so_at_the_next_poll_and_is_never_polled_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_045_a_login_that_the_provider_has_let_expire_says_so_before_its_own_deadline() {
+async fn rp_050_a_login_that_the_provider_has_let_expire_says_so_before_its_own_deadline() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -130,7 +130,7 @@ async fn a_login_cancelled_while_starting_keeps_the_person_until_the_late_answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pending_login_is_cancelled_and_the_person_is_free_before_the_answer() {
+async fn rp_054_a_pending_login_is_cancelled_and_the_person_is_free_before_the_answer() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);

@@ -34,7 +34,7 @@ fn replacing(hint: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_login_for_a_person_is_refused_until_the_first_has_ended() {
+async fn rp_114_a_second_login_for_a_person_is_refused_until_the_first_has_ended() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let body = json!({"login_hint": DOCTOR, "reference": "the first one"});

@@ -58,7 +58,7 @@ async fn assert_ends(stack: &Stack, case: &str, hint: &str, fault: &Value, (stat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_055_every_oauth_error_of_the_token_endpoint_has_its_outcome() {
+async fn rp_049_to_052_056_every_oauth_error_of_the_token_endpoint_has_its_outcome() {
     let cases = [
         (400, "access_denied", ("denied", "user_denied")),
         (400, "expired_token", ("expired", "expired")),
@@ -107,7 +107,7 @@ async fn rp_063_a_2xx_that_is_no_token_answer_ends_the_login() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_were_lost_on_the_way_are_told_as_a_lost_answer() {
+async fn rp_057_tokens_that_were_lost_on_the_way_are_told_as_a_lost_answer() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         for (number, action) in ["reset", "truncate"].into_iter().enumerate() {
@@ -215,7 +215,7 @@ async fn rp_048_a_retry_after_beyond_the_deadline_leaves_the_login_to_expire_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_while_polling_is_asked_less_often_and_the_login_outlives_it() {
+async fn rp_046_a_provider_that_is_down_while_polling_is_asked_less_often_and_the_login_outlives_it() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -254,7 +254,7 @@ async fn a_provider_that_stays_down_lets_the_login_expire_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_hangs_is_given_up_alone_and_the_login_goes_on() {
+async fn rp_047_a_poll_that_hangs_is_given_up_alone_and_the_login_goes_on() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -272,7 +272,7 @@ async fn a_poll_that_hangs_is_given_up_alone_and_the_login_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_interval_counts_from_the_sending_and_a_slow_answer_does_not_lengthen_it() {
+async fn rp_045_the_interval_counts_from_the_sending_and_a_slow_answer_does_not_lengthen_it() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -290,13 +290,13 @@ async fn the_interval_counts_from_the_sending_and_a_slow_answer_does_not_lengthe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interval_that_the_provider_names_is_the_one_that_is_kept() {
+async fn rp_041_an_interval_that_the_provider_names_is_the_one_that_is_kept() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
-        stack.settings(json!({"interval": 20})).await;
+        stack.settings(json!({"interval": 31})).await;
         let started = stack.start(DOCTOR).await.expect(201);
         for _ in 0..3 {
-            stack.next_poll(Duration::from_millis(20_250)).await;
+            stack.next_poll(Duration::from_millis(31_250)).await;
         }
         assert_eq!(stack.read(&started).await.text("/status"), "pending");
         stack.was_polite().await;

@@ -57,7 +57,7 @@ async fn every_fault_of_the_backchannel_endpoint_has_its_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_030_every_oauth_error_of_the_backchannel_endpoint_has_its_outcome() {
+async fn rp_033_to_038_every_oauth_error_of_the_backchannel_endpoint_has_its_outcome() {
     let cases = [
         (400, "unknown_user_id", "user_unknown"),
         (401, "invalid_client", "provider_rejected_client"),
@@ -84,7 +84,7 @@ async fn rp_030_every_oauth_error_of_the_backchannel_endpoint_has_its_outcome() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_034_a_2xx_that_is_no_acknowledgement_fails_and_keeps_the_person() {
+async fn rp_029_030_a_2xx_that_is_no_acknowledgement_fails_and_keeps_the_person() {
     let cases = [
         ("no auth_req_id", json!({"expires_in": 120, "interval": 5})),
         ("an empty auth_req_id", json!({"auth_req_id": "", "expires_in": 120})),
@@ -106,7 +106,7 @@ async fn rp_034_a_2xx_that_is_no_acknowledgement_fails_and_keeps_the_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_lost_after_the_phone_rang_never_rings_it_again() {
+async fn rp_040_an_answer_that_is_lost_after_the_phone_rang_never_rings_it_again() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         for (number, action) in ["reset", "truncate"].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! JSON as it is taken from a provider: bounded in depth, without duplicate members.
+//! JSON as it is taken from a provider or out of a token: bounded in depth, without duplicate members.
 //!
 //! A duplicate member is read differently by different parsers, so it is refused rather than resolved (R-C-08).
 //! The size is bounded where the answer is received.

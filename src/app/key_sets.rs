@@ -1,0 +1,55 @@
+//! The key sets of applications: a file that changes is read again, validated, and swapped in as a whole.
+//!
+//! One that cannot be used changes nothing and is logged: the last good keys stay.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::crypto::file_stamp::{FileStamp, Watched};
+use crate::crypto::jwks;
+use crate::domain::application::ApplicationCredential;
+use crate::domain::names::ApplicationName;
+use crate::engine::Engine;
+use crate::telemetry::error_chain::ErrorChain;
+
+/// What is known of each file.
+#[derive(Default)]
+pub(super) struct KeySets(HashMap<(ApplicationName, PathBuf), Watched<Option<FileStamp>>>);
+
+impl KeySets {
+    /// Reads what has changed. A file that is looked at for the first time is read too: it may have changed since the
+    /// configuration was.
+    pub(super) fn look(&mut self, engine: &Engine) {
+        let directory = engine.directory();
+        let files: Vec<_> = directory
+            .applications()
+            .filter_map(|application| match &application.credential {
+                ApplicationCredential::AssertionKeys { file, .. } => {
+                    Some((application.name.clone(), file.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        self.0.retain(|known, _| files.contains(known));
+        for (name, file) in files {
+            let found = FileStamp::of(&file);
+            let known = self.0.entry((name.clone(), file.clone())).or_default();
+            if known.is_current(&found) {
+                continue;
+            }
+            match jwks::load(&file) {
+                Ok(keys) => {
+                    known.take(found);
+                    engine.reconfigure(|directory| directory.with_assertion_keys(&name, &keys, &file));
+                    tracing::info!(application = %name, keys = keys.len(), "the key set of an application has been read");
+                }
+                Err(error) if known.refuse(found) => tracing::error!(
+                    application = %name,
+                    error = %ErrorChain(&error),
+                    "a changed key set cannot be used; the last good keys stay"
+                ),
+                Err(_) => {}
+            }
+        }
+    }
+}

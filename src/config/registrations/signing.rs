@@ -1,0 +1,106 @@
+//! What a registration signs with, and what its assertions say.
+
+use std::path::PathBuf;
+
+use crate::config::reader::Reader;
+use crate::crypto::signer::{Signer, SignerError};
+use crate::crypto::signing_key::SigningAlg;
+
+/// For whom an assertion is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// The provider's issuer.
+    Issuer,
+    /// The provider's token endpoint.
+    TokenEndpoint,
+    /// This text.
+    Text(String),
+}
+
+/// The keys of a registration.
+#[derive(Clone)]
+pub struct SigningSettings {
+    /// By which algorithm the first key signs.
+    pub alg: SigningAlg,
+    /// The key that signs.
+    pub key: PathBuf,
+    /// Keys that are published beside it.
+    pub published: Vec<PathBuf>,
+    /// Whether authentication requests are signed.
+    pub requests: bool,
+}
+
+/// Keys that go with `private_key_jwt` only.
+pub(super) const OF_ASSERTIONS: &[&str] = &["assertion_audience", "assertion_typ"];
+
+/// Keys that go with a signature only.
+const OF_A_KEY: &[&str] = &["signing_key", "signing_alg", "published_keys"];
+
+/// RFC 10070.
+const TYP: &str = "client-authentication+jwt";
+
+/// The keys; `None` where nothing is signed, or after a problem.
+pub(super) fn read(reader: &Reader<'_>) -> Option<SigningSettings> {
+    let requests = reader.flag("signed_requests", false);
+    let is_needed = requests || reader.plain_text("auth") == Some("private_key_jwt");
+    if !is_needed {
+        reader.refuse(OF_A_KEY, "a registration that signs nothing");
+        return None;
+    }
+    if !reader.has("signing_key") {
+        let fix = "name a file that `relais keys generate --signing ALG --out FILE` wrote";
+        reader.problem("signing_key", "is missing", fix);
+        return None;
+    }
+    let algs = SigningAlg::ALL.map(|alg| (alg.as_str(), alg));
+    let alg = reader.required_word("signing_alg", &algs);
+    let key = reader.file("signing_key")?;
+    let signer = check(reader, "signing_key", &key);
+    let published = reader.files("published_keys");
+    for file in &published {
+        check(reader, "published_keys", file);
+    }
+    let (alg, signer) = (alg?, signer?);
+    if !signer.fits(alg) {
+        let what = format!("{} does not sign by {}", key.display(), alg.as_str());
+        let fix = format!("make one with `relais keys generate --signing {} --out FILE`", alg.as_str());
+        reader.problem("signing_key", what, fix);
+        return None;
+    }
+    Some(SigningSettings { alg, key, published, requests })
+}
+
+/// For whom assertions are made, and of which type they are.
+pub(super) fn read_assertion(reader: &Reader<'_>) -> Option<(Audience, Option<String>)> {
+    let audience = if reader.has("assertion_audience") {
+        match reader.text("assertion_audience")? {
+            "issuer" => Audience::Issuer,
+            "token_endpoint" => Audience::TokenEndpoint,
+            text => {
+                reader.url("assertion_audience", text)?;
+                Audience::Text(text.to_owned())
+            }
+        }
+    } else {
+        Audience::Issuer
+    };
+    let typ = if reader.has("assertion_typ") { reader.text("assertion_typ")? } else { TYP };
+    let typ = (typ != "none").then(|| typ.to_owned());
+    Some((audience, typ))
+}
+
+fn check(reader: &Reader<'_>, key: &str, file: &std::path::Path) -> Option<Signer> {
+    let error = match Signer::load(file) {
+        Ok(signer) => return Some(signer),
+        Err(error) => error,
+    };
+    let fix = match &error {
+        SignerError::Unreadable { source, .. } => {
+            format!("name an existing file that Relais may read ({})", source.kind())
+        }
+        // The others say themselves what to do.
+        SignerError::Shared { .. } | SignerError::NoKey { .. } => String::new(),
+    };
+    reader.problem(key, error.to_string(), fix);
+    None
+}

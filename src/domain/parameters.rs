@@ -1,0 +1,31 @@
+//! Names that a request to a provider gives a meaning to. No configured parameter may have one of them.
+
+/// Parameters of the protocol, and claims of a signed request.
+pub const RESERVED: [&str; 26] = [
+    "scope",
+    "client_notification_token",
+    "acr_values",
+    "login_hint_token",
+    "id_token_hint",
+    "login_hint",
+    "binding_message",
+    "user_code",
+    "requested_expiry",
+    "request_context",
+    "request",
+    "request_uri",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "grant_type",
+    "auth_req_id",
+    "channel",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+];

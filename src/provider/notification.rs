@@ -1,0 +1,124 @@
+//! What a provider sends by itself (CIBA §10.2, §10.3, §12): which request it is about, and a pushed outcome's verdict.
+//!
+//! A message is read as strictly as an answer. Tokens that came by themselves are judged like those that were asked for,
+//! and must be covered by the signature of an ID token that names the request.
+
+use crate::domain::login::{EndStatus, LoginReason};
+use crate::domain::registration::Registration;
+use crate::domain::secret::{Secret, SecretBytes};
+use crate::engine::ports::{Announcement, PushVerdict, PushedOutcome, Unreadable};
+
+use super::call::Channel;
+use super::id_token::{Came, Terms};
+use super::oauth_error::OAuthError;
+use super::settings::IdTokenAlg;
+use super::strict_json;
+use super::token;
+use super::token::answer::TokenAnswer;
+
+/// Members that only a pushed outcome has.
+const OUTCOME: [&str; 3] = ["access_token", "id_token", "error"];
+
+/// Which request a message is about, and whether it holds an outcome. Other members are ignored.
+pub fn announcement(message: &SecretBytes) -> Result<Announcement, Unreadable> {
+    let members = strict_json::object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
+    let auth_req_id = strict_json::text(&members, "auth_req_id").ok_or(Unreadable { rule: "auth_req_id" })?;
+    Ok(Announcement {
+        auth_req_id: Secret::new(auth_req_id),
+        has_outcome: OUTCOME.iter().any(|name| members.contains_key(*name)),
+    })
+}
+
+/// Judges a pushed outcome.
+pub async fn judge(
+    channel: &Channel<'_>,
+    registration: &Registration,
+    algs: &[IdTokenAlg],
+    pushed: &PushedOutcome,
+) -> PushVerdict {
+    if let Some(error) = OAuthError::read(pushed.message.expose()) {
+        let (status, reason) = ended(&error.code);
+        channel.log_error_answer("push", http::StatusCode::OK, Some(&error), status != EndStatus::Failed);
+        return PushVerdict::Ended { status, reason };
+    }
+    let answer = match TokenAnswer::read(pushed.message.expose()) {
+        Ok(answer) => answer,
+        Err(rule) => {
+            channel.log_invalid_answer("push", rule);
+            return PushVerdict::Refused { reason: LoginReason::TokenInvalid };
+        }
+    };
+    if channel.upstream.keys(channel).await.is_none() {
+        return PushVerdict::NotNow;
+    }
+    let terms = Terms {
+        issuer: channel.upstream.issuer(),
+        client_id: &registration.client_id,
+        algs,
+        profile: channel.upstream.profile(),
+        expectation: &pushed.expectation,
+        auth_req_id: &pushed.auth_req_id,
+        came: Came::Pushed,
+        max_age: registration.max_age,
+        now: channel.upstream.clock().now(),
+    };
+    match token::approved(channel, &terms, answer).await {
+        Ok(approved) => PushVerdict::Approved(Box::new(approved)),
+        Err(refusal) => PushVerdict::Refused { reason: refusal.reason },
+    }
+}
+
+/// The end that a pushed error means (CIBA §12).
+fn ended(code: &str) -> (EndStatus, LoginReason) {
+    match code {
+        "access_denied" => (EndStatus::Denied, LoginReason::UserDenied),
+        "expired_token" => (EndStatus::Expired, LoginReason::Expired),
+        // `transaction_failed`, and whatever else a provider may say: it is over, and nobody has approved.
+        _ => (EndStatus::Failed, LoginReason::ProviderRefused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(message: &str) -> Result<(String, bool), &'static str> {
+        announcement(&SecretBytes::new(message.as_bytes().to_vec()))
+            .map(|read| (read.auth_req_id.expose().to_owned(), read.has_outcome))
+            .map_err(|error| error.rule)
+    }
+
+    #[test]
+    fn rp_095_a_message_names_its_request_and_may_say_more() {
+        assert_eq!(read(r#"{"auth_req_id":"a"}"#), Ok(("a".to_owned(), false)));
+        assert_eq!(read(r#"{"new":[{}],"auth_req_id":"a","urgent":true}"#), Ok(("a".to_owned(), false)));
+        for outcome in OUTCOME {
+            assert_eq!(
+                read(&format!(r#"{{"auth_req_id":"a","{outcome}":"x"}}"#)),
+                Ok(("a".to_owned(), true))
+            );
+        }
+        for bad in [
+            "",
+            "x",
+            "[]",
+            "{}",
+            r#"{"auth_req_id":""}"#,
+            r#"{"auth_req_id":1}"#,
+            r#"{"auth_req_id":null}"#,
+            r#"{"auth_req_id":"a","auth_req_id":"a"}"#,
+            r#"{"auth_req_id":"a"}x"#,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rp_101_a_pushed_error_is_an_end() {
+        assert_eq!(ended("access_denied"), (EndStatus::Denied, LoginReason::UserDenied));
+        assert_eq!(ended("expired_token"), (EndStatus::Expired, LoginReason::Expired));
+        for code in ["transaction_failed", "authorization_pending", "slow_down", "a_new_one"] {
+            assert_eq!(ended(code), (EndStatus::Failed, LoginReason::ProviderRefused), "{code}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The signing keys of one registration: the first signs, the others are only published (rotation with overlap).
+//!
+//! A file that changes is validated first and swapped as a whole; one that cannot be used changes nothing. A key is
+//! published from the moment it could sign.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use serde_json::{Map, Value, json};
+
+use crate::crypto::file_stamp::{FileStamp, Watched};
+use crate::crypto::signer::{Signer, SignerError, SigningFailed};
+use crate::crypto::signing_key::SigningAlg;
+use crate::domain::names::RegistrationName;
+use crate::domain::secret::Secret;
+
+use super::settings::Signing;
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningKeyError {
+    /// Its file.
+    #[error("the signing key cannot be used")]
+    File(#[from] SignerError),
+    /// It is of another kind than the algorithm.
+    #[error("the signing key {path} does not sign by {alg}", path = .path.display(), alg = .alg.as_str())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What it should sign by.
+        alg: SigningAlg,
+    },
+}
+
+/// The keys of one registration.
+pub struct SigningKeys {
+    registration: RegistrationName,
+    alg: SigningAlg,
+    /// The first signs.
+    files: Vec<PathBuf>,
+    /// In the order of the files; never empty.
+    current: ArcSwap<Vec<Arc<Signer>>>,
+    /// What the files looked like when they were last read; held during a reload, so that two cannot interleave.
+    watched: Mutex<Vec<Watched<Option<FileStamp>>>>,
+}
+
+impl SigningKeys {
+    /// Reads every key; all must be usable.
+    pub fn load(registration: RegistrationName, settings: &Signing) -> Result<Self, SigningKeyError> {
+        let files: Vec<PathBuf> =
+            std::iter::once(&settings.key).chain(&settings.published).cloned().collect();
+        let watched = files.iter().map(|file| Watched::taken(FileStamp::of(file))).collect();
+        let read = |(place, file): (usize, &PathBuf)| signer(place, file, settings.alg).map(Arc::new);
+        let signers = files.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        let current = ArcSwap::from_pointee(signers);
+        Ok(Self { registration, alg: settings.alg, files, current, watched: Mutex::new(watched) })
+    }
+
+    /// By which algorithm the first key signs.
+    pub const fn alg(&self) -> SigningAlg {
+        self.alg
+    }
+
+    /// A JWT with these claims, by the key that signs now.
+    pub fn sign(&self, typ: Option<&str>, claims: &Map<String, Value>) -> Result<Secret, SigningFailed> {
+        self.current.load().first().ok_or(SigningFailed)?.sign(self.alg, typ, claims)
+    }
+
+    /// The public keys as a JWK set (RFC 7517 §5), the one that signs first.
+    pub fn jwks(&self) -> Value {
+        let mut keys: Vec<Value> = Vec::new();
+        for signer in self.current.load().iter() {
+            let jwk = signer.jwk(self.alg);
+            // While two files change places they hold the same key.
+            if !keys.contains(&jwk) {
+                keys.push(jwk);
+            }
+        }
+        json!({ "keys": keys })
+    }
+
+    /// Reads the files that have changed. Each is validated before it counts.
+    pub fn reload(&self) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, (file, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
+            let found = FileStamp::of(file);
+            if known.is_current(&found) {
+                continue;
+            }
+            match signer(place, file, self.alg) {
+                Ok(signer) => {
+                    self.swap(place, signer);
+                    known.take(found);
+                }
+                Err(error) if known.refuse(found) => tracing::error!(
+                    registration = %self.registration,
+                    file = %file.display(),
+                    error = %error,
+                    cause = std::error::Error::source(&error).map(ToString::to_string),
+                    "a changed signing key cannot be used; the last good one stays"
+                ),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn swap(&self, place: usize, signer: Signer) {
+        let mut signers = Vec::clone(&self.current.load());
+        let Some(known) = signers.get_mut(place).filter(|known| known.kid() != signer.kid()) else { return };
+        tracing::info!(
+            registration = %self.registration,
+            kid = signer.kid(),
+            signs = place == 0,
+            "a signing key has been replaced"
+        );
+        *known = Arc::new(signer);
+        self.current.store(Arc::new(signers));
+    }
+}
+
+/// A key that is only published may be of another kind: rotation may change the algorithm.
+fn signer(place: usize, file: &Path, alg: SigningAlg) -> Result<Signer, SigningKeyError> {
+    let signer = Signer::load(file)?;
+    if place == 0 && !signer.fits(alg) {
+        return Err(SigningKeyError::Kind { path: file.to_owned(), alg });
+    }
+    Ok(signer)
+}

@@ -1,0 +1,61 @@
+//! Row 58: however many logins are under way, the provider is sent a bounded number of polls at once.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use http::Method;
+use relais::domain::profile::{Profile, ProfileName};
+use serde_json::json;
+
+use super::world::{LOGICIEL, World, bearer};
+use crate::provider::eventually;
+
+const AT_ONCE: usize = 3;
+const LOGINS: usize = 10;
+
+/// Starts the logins, and lets the first polls go out, none of which is answered. The tokens, by login.
+async fn polled() -> (World, Vec<(String, String)>) {
+    let few = Profile { polls_at_once: AT_ONCE, ..*ProfileName::Psc.profile() };
+    let world = World::with(Box::leak(Box::new(few))).await;
+    world.provider.holds_polls.send_replace(true);
+    let mut logins = Vec::new();
+    for number in 0..LOGINS {
+        let body = json!({ "login_hint": format!("8997{number:08}") }).to_string();
+        let started = world.start_with(LOGICIEL, &[], &body).await;
+        assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+        let object = started.json();
+        let text = |name: &str| object[name].as_str().expect("a text").to_owned();
+        logins.push((text("login_id"), text("login_token")));
+    }
+    world.clock.advance_slowly(Duration::from_millis(5250), Duration::from_millis(750)).await;
+    eventually("the first polls", || world.provider.polling.load(Ordering::SeqCst) == AT_ONCE).await;
+    (world, logins)
+}
+
+fn polls(world: &World) -> usize {
+    world.provider.polls.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_058_a_provider_is_sent_a_bounded_number_of_polls_at_once_and_every_login_has_its_turn() {
+    let (world, _logins) = polled().await;
+    world.clock.advance_slowly(Duration::from_secs(3), Duration::from_millis(100)).await;
+    assert_eq!(polls(&world), AT_ONCE, "more at once than the profile says");
+    world.provider.holds_polls.send_replace(false);
+    eventually("the others", || polls(&world) == LOGINS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_058_a_login_that_was_cancelled_while_it_waited_for_its_turn_is_not_polled() {
+    let (world, logins) = polled().await;
+    for (login_id, token) in &logins {
+        let path = format!("/v1/logins/{login_id}");
+        let answer = world.call(Method::DELETE, &path, &[("authorization", &bearer(token))], "").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
+    }
+    world.provider.holds_polls.send_replace(false);
+    eventually("those under way have ended", || world.provider.polling.load(Ordering::SeqCst) == 0).await;
+    world.clock.advance_slowly(Duration::from_secs(12), Duration::from_millis(250)).await;
+    assert_eq!(polls(&world), AT_ONCE);
+}
