@@ -232,6 +232,10 @@ impl Engine {
                     status = login.state.status().as_str(),
                     "tokens came for a login that had ended; they are dropped"
                 );
+                // What a login has been approved with before may be these very tokens.
+                if matches!(login.state, LoginState::Ended { .. }) {
+                    self.late_tokens(login.login_id, approve.tokens).await;
+                }
                 true
             }
             Some(Transition::NotFound) => true,

@@ -6,12 +6,14 @@
 
 mod actor;
 mod assertion;
+mod endings;
 mod providers;
 mod store;
 mod wake;
 
 pub use actor::*;
 pub use assertion::*;
+pub use endings::*;
 pub use providers::*;
 pub use store::*;
 pub use wake::*;

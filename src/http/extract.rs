@@ -8,7 +8,7 @@ mod token;
 mod wait;
 
 pub(super) use application::Caller;
-pub(super) use body::{Body, receive_json};
+pub(super) use body::{Body, receive_form, receive_json};
 pub(super) use idempotency::IdempotencyKey;
 pub(super) use query::Query;
 pub(super) use token::{HandleHolder, TokenHolder};

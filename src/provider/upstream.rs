@@ -56,6 +56,8 @@ pub struct Upstream {
 struct Fetches {
     /// When an unknown name last caused one that succeeded.
     unknown_name_at: Option<Monotonic>,
+    /// When one that nobody has authenticated last did.
+    stranger_at: Option<Monotonic>,
     /// When the last one failed.
     failed_at: Option<Monotonic>,
 }
@@ -215,6 +217,24 @@ impl Upstream {
         let keys = self.fetch_keys_for_login(channel, &mut fetches).await?;
         fetches.unknown_name_at = Some(self.clock.monotonic());
         Some(keys)
+    }
+
+    /// The same for a token that anybody may have sent: it causes at most one fetch a minute, and none that a login would
+    /// then have to wait for.
+    pub async fn newer_keys_for_a_stranger(
+        &self,
+        channel: &Channel<'_>,
+        known: &Arc<Keys>,
+    ) -> Option<Arc<Keys>> {
+        let mut fetches = self.fetching_keys.lock().await;
+        if let Some(keys) = self.believed_keys().filter(|keys| !Arc::ptr_eq(keys, known)) {
+            return Some(keys);
+        }
+        if self.is_within(fetches.stranger_at, COOL_DOWN) {
+            return None;
+        }
+        fetches.stranger_at = Some(self.clock.monotonic());
+        self.fetch_keys(channel, KEYS_TIMEOUT).await
     }
 
     fn believed_keys(&self) -> Option<Arc<Keys>> {

@@ -28,6 +28,9 @@ pub(super) struct Lengths {
     /// How the client is told; absent: it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Where the client is told that somebody has left; absent: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
 }
 
 /// A decision that makes itself.
@@ -58,6 +61,8 @@ pub(super) struct Change {
     auto: Wish<Auto>,
     #[serde(default)]
     delivery: Wish<Delivery>,
+    #[serde(default)]
+    backchannel_logout_uri: Wish<String>,
 }
 
 /// What becomes of a setting that may be absent: a member that is `null` says something else than none.
@@ -85,8 +90,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
 }
 
 fn reachable(delivery: Delivery) -> Result<Delivery, SimulatorError> {
-    let url = Url::parse(&delivery.endpoint).map_err(|_| SimulatorError::Endpoint)?;
-    if matches!(url.scheme(), "http" | "https") { Ok(delivery) } else { Err(SimulatorError::Endpoint) }
+    is_reachable(&delivery.endpoint)?;
+    Ok(delivery)
+}
+
+fn is_reachable(address: &str) -> Result<(), SimulatorError> {
+    let url = Url::parse(address).map_err(|_| SimulatorError::Endpoint)?;
+    if matches!(url.scheme(), "http" | "https") { Ok(()) } else { Err(SimulatorError::Endpoint) }
 }
 
 fn within(name: &'static str, seconds: u64, most: u64) -> Result<u64, SimulatorError> {
@@ -113,11 +123,14 @@ impl Lengths {
             access_token_seconds: whole_seconds("access_token_seconds", access_token, DAY)?,
             auto: None,
             delivery: None,
+            backchannel_logout_uri: None,
         })
     }
 
     /// The settings after `change`; all of it or nothing.
     pub(super) fn changed(&self, change: &Change) -> Result<Self, SimulatorError> {
+        let backchannel_logout_uri = change.backchannel_logout_uri.over(self.backchannel_logout_uri.as_ref());
+        backchannel_logout_uri.as_deref().map(is_reachable).transpose()?;
         Ok(Self {
             interval: within("interval", change.interval.unwrap_or(self.interval), HOUR)?,
             expires_in: within("expires_in", change.expires_in.unwrap_or(self.expires_in), HOUR)?,
@@ -128,6 +141,7 @@ impl Lengths {
             )?,
             auto: change.auto.over(self.auto.as_ref()),
             delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
+            backchannel_logout_uri,
         })
     }
 }

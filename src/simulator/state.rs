@@ -3,6 +3,7 @@
 use super::client_auth::Registered;
 use super::client_jwt::Taken;
 use super::delivery::Outbox;
+use super::departures::Departures;
 use super::faults::Faults;
 use super::requests::Requests;
 use super::settings::Lengths;
@@ -12,6 +13,7 @@ use super::stats::Stats;
 pub(super) struct State {
     pub settings: Lengths,
     pub requests: Requests,
+    pub departures: Departures,
     pub faults: Faults,
     pub stats: Stats,
     /// What the client is registered with.
@@ -26,6 +28,7 @@ impl State {
         Self {
             settings,
             requests: Requests::default(),
+            departures: Departures::default(),
             faults: Faults::default(),
             stats: Stats::default(),
             client: Registered::default(),

@@ -61,6 +61,8 @@ pub(super) fn issue(
     drop(state);
     let issued_at = inner.clock.now().as_secs();
     let facts = Facts { redeemed, certificate, session: uuid_v4(&*inner.random), issued_at, life };
+    let person = &redeemed.person;
+    simulator.state().departures.begin(facts.session, person.sub(), &person.login_hint, inner.clock.now());
     let access_token = access_token(simulator, &facts);
     let refresh_token = refresh_token(simulator, &facts);
     let more = more(&refresh_token).into_iter().chain(altered.into_iter().flatten());
@@ -168,13 +170,17 @@ fn refresh_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
     format!("{input}.{signature}")
 }
 
-/// The claims of an access token of ours that is still alive.
+/// The claims of an access token of ours that is still alive, and its session too.
 pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
     let inner = &simulator.inner;
     let claims = inner.signing_key.verified_claims(token)?;
     let expires = claims.get("exp")?.as_i64()?;
-    let is_access_token = claims.get("typ").and_then(Value::as_str) == Some("Bearer");
-    (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let sid = Uuid::try_parse(text("sid")).ok()?;
+    let is_alive = text("typ") == "Bearer"
+        && inner.clock.now().as_secs() < expires
+        && simulator.state().departures.is_alive(sid, text("jti"));
+    is_alive.then_some(claims)
 }
 
 /// A new request id: where they are long, in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the

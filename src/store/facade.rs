@@ -1,5 +1,7 @@
 //! The port's methods, once for both databases: each hands one piece of work to a [`Backend`].
 
+mod endings;
+
 use std::sync::Arc;
 use std::time::Duration;
 

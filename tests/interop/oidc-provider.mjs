@@ -11,6 +11,8 @@
 //   POST /requests/{id}/{approve|deny}   204
 //   POST /rotate                         204; signs with new keys from now on, the old ones are gone
 //   GET  /keys                           [kid]
+//   GET  /tokens                         {account: how many of its access and refresh tokens live}
+//   POST /left/{client_id}/{login_hint}  204; sends a logout token
 //
 // The library must be resolvable from the working folder: ES modules ignore NODE_PATH.
 
@@ -106,8 +108,12 @@ function configuration(keys) {
                 family_name: 'Test',
             }),
         }),
+        // Clients are on this machine; the library would not go there by itself.
+        fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
         features: {
             devInteractions: { enabled: false },
+            revocation: { enabled: true },
+            backchannelLogout: { enabled: true },
             requestObjects: { enabled: true },
             ciba: {
                 enabled: true,
@@ -189,8 +195,23 @@ async function decide(id, decision) {
     await provider.backchannelResult(request, grant, { authTime: Math.floor(Date.now() / 1000) });
 }
 
+function livingTokens() {
+    const count = {};
+    for (const [key, { payload, until }] of kept) {
+        const [model] = key.split(':');
+        if (!['AccessToken', 'RefreshToken'].includes(model) || until <= Date.now()) continue;
+        count[payload.accountId] = (count[payload.accountId] ?? 0) + 1;
+    }
+    return count;
+}
+
+async function left(clientId, loginHint) {
+    const client = await provider.Client.find(clientId);
+    await client.backchannelLogout(accountOf(loginHint));
+}
+
 async function control(method, path) {
-    const [first, id, decision] = path.split('/').slice(1);
+    const [first, id, decision] = path.split('/').slice(1).map(decodeURIComponent);
     switch (`${method} ${first}`) {
         case 'GET rings':
             return rings;
@@ -198,6 +219,10 @@ async function control(method, path) {
             return [...requests.values()];
         case 'GET keys':
             return keys.map(({ kid }) => kid);
+        case 'GET tokens':
+            return livingTokens();
+        case 'POST left':
+            return left(id, decision);
         case 'POST rotate':
             return useNewKeys();
         case 'POST requests':

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from world import expect, until
+from world import expect, free_port, until
 
 NAME = "oidc-provider"
 SCENARIOS = {}
@@ -59,8 +59,10 @@ class Stage:
         key = world.signing_key("signing-key.pem")
         keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
+        listener = free_port()
+        tell = f"https://localhost:{listener}/providers/basic/backchannel-logout"
         clients = [
-            client("relais:basic", "client_secret_basic", client_secret=SECRET),
+            client("relais:basic", "client_secret_basic", client_secret=SECRET, backchannel_logout_uri=tell),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
             client("relais-ps256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="PS256"),
             client("relais-wrong", "client_secret_basic", client_secret="another secret, longer than it has to be"),
@@ -94,6 +96,7 @@ class Stage:
                 "stranger": registration("relais-tls", "tls_client_auth", certificates=[stranger]),
                 "no-certificate": registration("relais:basic", **basic, provider="strict"),
             },
+            for_providers=listener,
         ).serve()
 
 
@@ -172,6 +175,29 @@ def rotation(stage):
     status, session = relais.pick_up(login)
     expect(status == 201, f"a login that waits gets over it: {status} {session}")
     sign_in(stage, "after-rotation", "basic")
+
+
+@scenario("tokens revoked at the end of a session, by every method")
+def revocation(stage):
+    for name in ("basic", "post", "tls", "self", "jwt"):
+        hint = f"signs-out-{name}"
+        living = lambda: stage.op.ask("GET", "/tokens").get(f"account:{hint}", 0)
+        handle = sign_in(stage, hint, name)["session_handle"]
+        expect(living() > 0, "there is a token")
+        expect(stage.relais.sign_out(handle)[0] == 204, "the session has ended")
+        until(lambda: living() == 0, f"{name}: its tokens are revoked")
+        status, problem = stage.relais.session(handle)
+        expect((status, problem["reason"]) == (401, "logout"), f"nothing opens it: {status} {problem}")
+
+
+@scenario("back-channel logout")
+def logout(stage):
+    handle = sign_in(stage, "leaves", "basic")["session_handle"]
+    other = sign_in(stage, "stays", "basic")["session_handle"]
+    stage.op.ask("POST", "/left/relais%3Abasic/leaves")
+    status, problem = stage.relais.session(handle)
+    expect((status, problem["reason"]) == (401, "idp_logout"), f"the provider has ended it: {status} {problem}")
+    expect(stage.relais.session(other)[0] == 200, "and nobody else's session")
 
 
 @scenario("doctor: all is well by every method, and nobody is rung")

@@ -234,8 +234,8 @@ class World:
     def oidc_provider(self, **settings):
         return OidcProvider(self, settings)
 
-    def relais(self, providers, registrations):
-        return Relais(self, providers, registrations)
+    def relais(self, providers, registrations, **more):
+        return Relais(self, providers, registrations, **more)
 
 
 class OidcProvider:
@@ -246,7 +246,7 @@ class OidcProvider:
         settings = {"cert": pki.path("server.pem"), "key": pki.path("server.key"), "ca": pki.path("ca.pem"), **settings}
         file = world.folder / f"{world.name('settings')}.json"
         file.write_text(json.dumps(settings))
-        environment = {"PATH": os.environ["PATH"]}
+        environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": pki.path("ca.pem")}
         self.process = world.start(
             "oidc-provider",
             ["node", str(HERE / "oidc-provider.mjs"), str(file)],
@@ -291,9 +291,9 @@ class Relais:
 
     SECRET = "a-secret-that-only-these-tests-know-0123456789"
 
-    def __init__(self, world, providers, registrations):
+    def __init__(self, world, providers, registrations, for_providers=None):
         self.world = world
-        self.port, self.ops = free_port(), free_port()
+        self.port, self.ops, self.for_providers = free_port(), free_port(), for_providers
         self.url = f"https://localhost:{self.port}"
         self.roots = world.pki.path("ca.pem")
         self.file = world.folder / f"{world.name('relais')}.toml"
@@ -321,6 +321,9 @@ class Relais:
         section("keys.ring.persons", file=self._key("key-persons"))
         section("listeners.clients", bind=f"127.0.0.1:{self.port}", public_url=self.url, tls=[pair])
         section("listeners.ops", bind=f"127.0.0.1:{self.ops}")
+        if self.for_providers is not None:
+            url = f"https://localhost:{self.for_providers}"
+            section("listeners.providers", bind=f"127.0.0.1:{self.for_providers}", public_url=url, tls=[pair])
         for name, keys in providers.items():
             section(f"providers.{name}", **{"profile": "generic", "environment": "test", "ca": pki.path("ca.pem"), **keys})
         for name, keys in registrations.items():
@@ -389,6 +392,9 @@ class Relais:
 
     def userinfo(self, handle):
         return self.call("GET", "/v1/session/userinfo", None, {"Authorization": f"Bearer {handle}"})
+
+    def sign_out(self, handle):
+        return self.call("DELETE", "/v1/session", None, {"Authorization": f"Bearer {handle}"})
 
     def log(self):
         """The lines of the server's log."""

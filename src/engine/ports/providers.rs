@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::{Heard, LogoutVerdict, Revoked};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::names::{ProviderName, RegistrationName};
@@ -236,4 +237,24 @@ pub trait Providers: Send + Sync + 'static {
         access_token: &Secret,
         claims: &GrantClaims,
     ) -> Result<Userinfo, UserinfoUnavailable>;
+
+    /// Tells that a token is not needed any more (RFC 7009). May be told twice.
+    async fn revoke(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        kind: Revoked,
+        token: &Secret,
+    ) -> Heard;
+
+    /// Tells that the person of an ID token has left (OpenID Connect RP-Initiated Logout). May be told twice.
+    async fn end_session(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        id_token: &Secret,
+    ) -> Heard;
+
+    /// Judges a logout token that has been presented. Asks for signing keys at most.
+    async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict;
 }

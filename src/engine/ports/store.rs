@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Actor, SpendAssertion};
+use super::{Actor, Endings, SpendAssertion};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -320,7 +320,8 @@ pub enum UseOutcome {
     SessionOver,
 }
 
-/// The end of a session. Its grant is wiped in the same transaction.
+/// The end of a session. Its grant is wiped in the same transaction; what the provider must still be told moves into the
+/// outbox.
 #[derive(Clone, Debug)]
 pub struct EndSession {
     /// Which session.
@@ -360,6 +361,8 @@ pub struct Counts {
     pub logins_pending: u64,
     /// Sessions that are `active`.
     pub sessions_active: u64,
+    /// Entries of the outbox.
+    pub outbox: u64,
 }
 
 /// What housekeeping removed.
@@ -371,7 +374,7 @@ pub struct Purged {
 
 /// The database: SQLite or PostgreSQL.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Endings {
     // --- logins -------------------------------------------------------------------------------------------
 
     /// – → `starting`: claims the idempotency key, takes the person slot (cancelling a replaceable login where
@@ -383,7 +386,7 @@ pub trait Store: Send + Sync + 'static {
     async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Transition, StoreError>;
 
     /// To `denied`, `expired`, `failed` or `cancelled`. Wipes the grant but for the hint, which
-    /// [`Store::housekeep`] wipes when the login is no longer readable.
+    /// [`Store::housekeep`] wipes when the login is no longer readable; its tokens move into the outbox.
     async fn end_login(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError>;
 
     /// The earlier start with this key, where there was one: the answer of a repetition, whatever has changed since.
@@ -540,7 +543,7 @@ pub trait Store: Send + Sync + 'static {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Wipes what is no longer readable and deletes what nobody needs: hints of logins that ended more than
-    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions and slots past their time, logins and sessions
+    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions, logout tokens and slots past their time, logins and sessions
     /// that ended more than 7 days ago. Bounded per call.
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Request bodies: strict JSON of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
+//! Request bodies: strict JSON, or a form, of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
 
 use std::time::Duration;
 
@@ -40,11 +40,7 @@ pub(in crate::http) async fn receive_json(
     body: axum::body::Body,
     max: usize,
 ) -> Result<Bytes, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
-        return Err(Problem::new(Code::RequestTooLarge));
-    }
-    let bytes = receive(body, max).await?;
+    let bytes = receive(headers, body, max).await?;
     if bytes.is_empty() || is_json(headers) {
         Ok(bytes)
     } else {
@@ -52,7 +48,21 @@ pub(in crate::http) async fn receive_json(
     }
 }
 
-async fn receive(body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
+/// The bytes of a body of at most `max` that says to be a form.
+pub(in crate::http) async fn receive_form(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    max: usize,
+) -> Result<Bytes, Problem> {
+    let bytes = receive(headers, body, max).await?;
+    if is_form(headers) { Ok(bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+}
+
+async fn receive(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(Problem::new(Code::RequestTooLarge));
+    }
     let incomplete = || {
         Problem::invalid_request(vec![FieldError::new("", "incomplete", "the body did not arrive in whole")])
     };
@@ -76,6 +86,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     });
     let encoding = text(CONTENT_ENCODING);
     json && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]

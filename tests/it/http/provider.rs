@@ -11,9 +11,9 @@ use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
-    UserinfoUnavailable,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, Heard, LogoutVerdict, NoMetadata,
+    PollAnswer, PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, Revoked, StartFailure,
+    Unreadable, Userinfo, UserinfoUnavailable,
 };
 use tokio::sync::watch;
 
@@ -39,6 +39,10 @@ pub struct Scripted {
     /// Polls that have come, and those that are not answered yet.
     pub polls: AtomicUsize,
     pub polling: AtomicUsize,
+    /// What a logout token is worth; `None`: nothing.
+    pub logout: Mutex<Option<LogoutVerdict>>,
+    /// The logout tokens that were presented.
+    pub presented: Mutex<Vec<String>>,
 }
 
 impl Scripted {
@@ -156,5 +160,18 @@ impl Providers for Scripted {
             return Err(UserinfoUnavailable);
         }
         Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
+    }
+
+    async fn revoke(&self, _: &RegistrationName, _: Option<&str>, _: Revoked, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn end_session(&self, _: &RegistrationName, _: Option<&str>, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn judge_logout(&self, _: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
+        self.presented.lock().expect("lock").push(logout_token.expose().to_owned());
+        self.logout.lock().expect("lock").clone().unwrap_or(LogoutVerdict::Refused)
     }
 }
