@@ -7,7 +7,7 @@ use super::Engine;
 use super::begin_login::ENGINE;
 use super::poller::Waiting;
 use super::ports::{
-    Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, SlotFate, Transition,
+    Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, Polled, SlotFate, Transition,
 };
 use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
@@ -48,14 +48,15 @@ impl Engine {
             return;
         }
         waiting.announced |= self.poller.begin(login_id);
-        let sent = self.clock.monotonic();
+        let asked = self.clock.monotonic();
         let login = &waiting.job.login;
         let request = PollRequest {
             x5t: login.x5t.clone(),
             auth_req_id: waiting.job.auth_req_id.clone(),
             expectation: self.expectation(login, &waiting.job.scope, &waiting.job.acr_values),
         };
-        let answer = self.providers.poll(&login.registration, request).await;
+        let Polled { sent, answer } = self.providers.poll(&login.registration, request).await;
+        let sent = sent.unwrap_or(asked);
         drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {

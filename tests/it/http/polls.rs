@@ -1,10 +1,11 @@
-//! Row 58: however many logins are under way, the provider is sent a bounded number of polls at once.
+//! When polls go out: a bounded number at once (row 58), and an interval after the one before (row 42).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use http::Method;
+use relais::domain::clock::Clock as _;
 use relais::domain::profile::{Profile, ProfileName};
 use serde_json::json;
 
@@ -58,4 +59,20 @@ async fn rp_058_a_login_that_was_cancelled_while_it_waited_for_its_turn_is_not_p
     eventually("those under way have ended", || world.provider.polling.load(Ordering::SeqCst) == 0).await;
     world.clock.advance_slowly(Duration::from_secs(12), Duration::from_millis(250)).await;
     assert_eq!(polls(&world), AT_ONCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_042_the_interval_counts_from_when_the_poll_went_out_and_not_from_when_it_wanted_to() {
+    let pace = Duration::from_millis(5250);
+    let world = World::new().await;
+    world.provider.holds_polls.send_replace(true);
+    world.start(LOGICIEL).await;
+    world.clock.wake_after(pace).await;
+    eventually("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
+    // It has waited for a connection for three seconds.
+    world.clock.advance(Duration::from_secs(3));
+    *world.provider.sent.lock().expect("lock") = Some(world.clock.monotonic());
+    world.provider.holds_polls.send_replace(false);
+    world.clock.wake_after(pace).await;
+    eventually("the second poll", || polls(&world) == 2).await;
 }
