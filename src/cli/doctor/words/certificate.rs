@@ -10,8 +10,8 @@ pub(super) fn expired(file: &str, not_after: Timestamp) -> Words {
             format!("The client certificate {file} expired at {not_after}."),
         ],
         fix: [
-            "Faites-en établir un nouveau et écrivez-le au même chemin.",
-            "Have a new one made and write it at the same path.",
+            "Faites-en établir un nouveau, et écrivez-le avec sa clé à la place des anciens fichiers.",
+            "Have a new one made, and write it and its key over the old files.",
         ],
     }
 }
@@ -69,8 +69,8 @@ pub(super) fn name_differs(common_name: Option<&str>, client_id: &str) -> Words 
     Words {
         what,
         fix: [
-            "Vérifiez que ce certificat est bien celui que le fournisseur a lié à ce client_id, et que client_id est sans faute.",
-            "Make sure that this is the certificate that the provider has linked to this client_id, and that client_id is spelt right.",
+            "Si le fournisseur n’a pas lié ce certificat à ce client_id, donnez le bon dans `certificates`, ou corrigez `client_id`.",
+            "If the provider has not linked this certificate to this client_id, name the right one in `certificates`, or correct `client_id`.",
         ],
     }
 }

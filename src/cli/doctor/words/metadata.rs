@@ -57,8 +57,8 @@ pub(super) fn issuer_differs(found: Option<&str>, configured: &str) -> Words {
     Words {
         what,
         fix: [
-            "Écrivez `issuer` exactement comme les métadonnées, à l’octet près, si c’est bien ce fournisseur.",
-            "Write `issuer` exactly as the metadata do, byte for byte, if this is the right provider.",
+            "Écrivez `issuer` exactement comme les métadonnées, à l’octet près, si c’est bien ce fournisseur ; sinon corrigez `metadata_url`.",
+            "Write `issuer` exactly as the metadata do, byte for byte, if this is the right provider; otherwise correct `metadata_url`.",
         ],
     }
 }
