@@ -120,7 +120,7 @@ impl Clients {
         for client in &self.registrations {
             client.certificates.reload(now);
             if let Some(keys) = &client.keys {
-                keys.reload();
+                keys.reload(now);
             }
         }
     }
@@ -137,7 +137,8 @@ impl Clients {
 
     /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.
     pub fn jwks(&self, registration: &RegistrationName) -> Option<Value> {
-        self.client(registration)?.keys.as_ref().map(SigningKeys::jwks)
+        let keys = self.client(registration)?.keys.as_ref()?;
+        Some(keys.jwks(self.clock.now()))
     }
 
     async fn watch_files(&self) {
