@@ -419,7 +419,7 @@ async fn a_registration_that_is_told_names_a_token_in_its_request() {
         examined_with(&op, |_, registration| registration.registration.delivery = Delivery::Ping).await;
     assert!(findings.iter().all(|finding| matches!(finding.outcome, Outcome::Well(_))), "{findings:?}");
     let tokens = op.seen("backchannel")[0].form("client_notification_token");
-    assert_eq!(tokens.iter().map(String::len).collect::<Vec<_>>(), [36]);
+    assert_eq!(tokens.iter().map(String::len).collect::<Vec<_>>(), [53]);
 }
 
 #[tokio::test]
