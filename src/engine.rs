@@ -25,6 +25,9 @@ pub mod authenticate;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 mod lease;
 pub mod notified;

@@ -15,6 +15,9 @@ mod certificates;
 mod client_auth;
 mod clients;
 mod examination;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id_token;
 mod jwt;
 mod keys;

@@ -2,6 +2,8 @@
 
 mod application;
 mod body;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod idempotency;
 mod query;
 mod token;

@@ -111,7 +111,12 @@ const fn failed(reason: LoginReason) -> PollAnswer {
 
 /// What an answer without success means. A code that CIBA gives a meaning to decides, whatever the status; where
 /// there is none, the status does.
-fn judge(status: StatusCode, error: Option<&OAuthError>, headers: &HeaderMap, now: Timestamp) -> PollAnswer {
+pub fn judge(
+    status: StatusCode,
+    error: Option<&OAuthError>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> PollAnswer {
     let retry_after = retry_after::of(headers, now);
     let unreachable = PollAnswer::Unreachable { retry_after };
     match error.map(|error| error.code.as_str()) {

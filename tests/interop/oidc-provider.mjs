@@ -106,6 +106,8 @@ function configuration(keys) {
                 family_name: 'Test',
             }),
         }),
+        // The library refuses loopback addresses, and everything of ours is there.
+        fetch: (url, { dispatcher, ...options } = {}) => globalThis.fetch(url, options),
         features: {
             devInteractions: { enabled: false },
             requestObjects: { enabled: true },

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from world import expect, until
+from world import expect, free_port, until
 
 NAME = "oidc-provider"
 SCENARIOS = {}
@@ -59,6 +59,7 @@ class Stage:
         key = world.signing_key("signing-key.pem")
         keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
+        to_providers = free_port()
         clients = [
             client("relais:basic", "client_secret_basic", client_secret=SECRET),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
@@ -71,6 +72,10 @@ class Stage:
                 jwks={"keys": [pki.jwk("relais-self.key", "relais-self.pem")]},
             ),
             client("relais-jwt", "private_key_jwt", **keys),
+            client(
+                "relais-ping", "client_secret_basic", client_secret=SECRET, backchannel_token_delivery_mode="ping",
+                backchannel_client_notification_endpoint=f"https://localhost:{to_providers}/providers/ping/ciba",
+            ),
             client("relais-signed", "private_key_jwt", **keys, backchannel_authentication_request_signing_alg="ES256"),
         ]
         self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients)
@@ -87,6 +92,7 @@ class Stage:
                 "wrong": registration("relais-wrong", **basic),
                 "post": registration("relais-post", "client_secret_post", client_secret_file=secret),
                 "self": registration("relais-self", "self_signed_tls_client_auth", certificates=[by_itself]),
+                "ping": registration("relais-ping", **basic, delivery="ping"),
                 "jwt": registration("relais-jwt", "private_key_jwt", **signing),
                 "signed": registration("relais-signed", "private_key_jwt", **signing, signed_requests=True),
                 "forged": registration("relais-jwt", "private_key_jwt", **{**signing, "signing_key": other_key}),
@@ -94,6 +100,7 @@ class Stage:
                 "stranger": registration("relais-tls", "tls_client_auth", certificates=[stranger]),
                 "no-certificate": registration("relais:basic", **basic, provider="strict"),
             },
+            to_providers,
         ).serve()
 
 
@@ -149,6 +156,14 @@ def poll_signed(stage):
     sign_in(stage, "signed", "signed")
 
 
+@scenario("ping, client_secret_basic")
+def ping(stage):
+    sign_in(stage, "ping", "ping")
+    heard = lambda: [line for line in stage.relais.log() if "/ciba" in line.get("route", "")]
+    told = until(heard, "the provider tells by itself")
+    expect([line["status"] for line in told] == [204], f"and is heard: {told}")
+
+
 @scenario("ID token signed by ES256")
 def es256(stage):
     sign_in(stage, "es256", "es256")
@@ -177,7 +192,7 @@ def rotation(stage):
 @scenario("doctor: all is well by every method, and nobody is rung")
 def doctor(stage):
     before = stage.op.rings()
-    for name in ("basic", "post", "tls", "self", "jwt", "signed"):
+    for name in ("basic", "post", "tls", "self", "jwt", "signed", "ping"):
         code, out, err = stage.relais.doctor("--registration", name)
         expect(code == 0, f"{name}: exit code 0 expected, not {code}: {out}{err}")
     for name in ("wrong", "stranger", "forged"):

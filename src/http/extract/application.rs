@@ -78,7 +78,7 @@ fn credential(
 }
 
 /// The one `Relais-Client-Assertion` header.
-fn assertion(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+pub(super) fn assertion(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
     let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
     let value = single(headers, &CLIENT_ASSERTION)
         .map_err(|()| refused("There is more than one Relais-Client-Assertion header."))?;
@@ -105,7 +105,7 @@ fn detail_of(rule: &str) -> &'static str {
 }
 
 /// Name and secret, each form-encoded before they were joined (RFC 6749 §2.3.1).
-fn basic(credentials: &str) -> Option<(String, Secret)> {
+pub(super) fn basic(credentials: &str) -> Option<(String, Secret)> {
     let joined = Zeroizing::new(STANDARD.decode(credentials).ok()?);
     let joined = std::str::from_utf8(&joined).ok()?;
     let (name, secret) = joined.split_once(':')?;

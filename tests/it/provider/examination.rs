@@ -8,6 +8,7 @@ use relais::crypto::random::SystemRandom;
 use relais::crypto::signing_key::SigningAlg;
 use relais::domain::clock::Clock as _;
 use relais::domain::examination::{Check, Fault, Finding, Outcome, Proof};
+use relais::domain::registration::Delivery;
 use relais::domain::time::Timestamp;
 use relais::provider::{
     AssertionAudience, CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings,
@@ -472,6 +473,19 @@ async fn rp_005_a_delivery_mode_that_the_provider_lacks() {
     let findings = examined(&op).await;
     let fault = Fault::DeliveryNotOffered { wanted: "poll", offered: vec!["ping", "push"] };
     failed(&findings, Check::Delivery, fault);
+}
+
+#[tokio::test]
+async fn a_registration_that_is_told_names_a_token_in_its_request() {
+    let op = plain().await;
+    let mut document = op.metadata();
+    document["backchannel_token_delivery_modes_supported"] = json!(["ping"]);
+    op.stand("metadata", Reply::json(200, &document));
+    let findings =
+        examined_with(&op, |_, registration| registration.registration.delivery = Delivery::Ping).await;
+    assert!(findings.iter().all(|finding| matches!(finding.outcome, Outcome::Well(_))), "{findings:?}");
+    let tokens = op.seen("backchannel")[0].form("client_notification_token");
+    assert_eq!(tokens.iter().map(String::len).collect::<Vec<_>>(), [53]);
 }
 
 #[tokio::test]
