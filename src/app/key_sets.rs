@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use crate::crypto::file_stamp::{FileStamp, Watched};
 use crate::crypto::jwks;
 use crate::domain::application::ApplicationCredential;
+use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::ApplicationName;
 use crate::engine::Engine;
+use crate::engine::directory::Directory;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// What is known of each file.
@@ -41,7 +43,14 @@ impl KeySets {
                 Ok(keys) => {
                     known.take(found);
                     engine.reconfigure(|directory| directory.with_assertion_keys(&name, &keys, &file));
-                    tracing::info!(application = %name, keys = keys.len(), "the key set of an application has been read");
+                    let before = keys_of(&directory, &name);
+                    tracing::info!(
+                        application = %name,
+                        keys = keys.len(),
+                        added = beyond(&keys, before),
+                        removed = beyond(before, &keys),
+                        "the key set of an application has been read"
+                    );
                 }
                 Err(error) if known.refuse(found) => tracing::error!(
                     application = %name,
@@ -52,4 +61,17 @@ impl KeySets {
             }
         }
     }
+}
+
+fn keys_of<'a>(directory: &'a Directory, name: &ApplicationName) -> &'a [AssertionKey] {
+    match directory.application(name).map(|application| &application.credential) {
+        Some(ApplicationCredential::AssertionKeys { keys, .. }) => keys,
+        _ => &[],
+    }
+}
+
+/// The thumbprints of those of `keys` that are not among `others`.
+fn beyond(keys: &[AssertionKey], others: &[AssertionKey]) -> String {
+    let is_new = |key: &&AssertionKey| others.iter().all(|other| other.thumbprint != key.thumbprint);
+    keys.iter().filter(is_new).map(|key| key.thumbprint.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -7,7 +7,7 @@ use super::Engine;
 use super::begin_login::ENGINE;
 use super::poller::Waiting;
 use super::ports::{
-    Actor, Approve, Approved, EndLogin, Expectation, Note, Pace, PollAnswer, PollRequest, SlotFate,
+    Actor, Approve, Approved, EndLogin, Expectation, Note, Pace, PollAnswer, PollRequest, Polled, SlotFate,
     Transition,
 };
 use super::upkeep::OWNERS_TIME;
@@ -48,14 +48,15 @@ impl Engine {
             return;
         }
         waiting.announced |= self.poller.was_rung(login_id);
-        let sent = self.clock.monotonic();
+        let asked = self.clock.monotonic();
         let login = &waiting.job.login;
         let request = PollRequest {
             x5t: login.x5t.clone(),
             auth_req_id: waiting.job.auth_req_id.clone(),
             expectation: self.expectation(login, &waiting.job.scope, &waiting.job.acr_values),
         };
-        let answer = self.providers.poll(&login.registration, request).await;
+        let Polled { sent, answer } = self.providers.poll(&login.registration, request).await;
+        let sent = sent.unwrap_or(asked);
         drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {

@@ -11,7 +11,7 @@ use crate::crypto::signer::SigningFailed;
 use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Approved, PollAnswer, PollRequest};
+use crate::engine::ports::{Approved, PollAnswer, PollRequest, Polled};
 use crate::net::outbound::{OutboundError, OutboundResponse, UnknownCause};
 
 use super::backchannel::Sender;
@@ -36,15 +36,15 @@ pub async fn poll(
     metadata: &Metadata,
     algs: &[IdTokenAlg],
     request: &PollRequest,
-) -> PollAnswer {
+) -> Polled {
     let channel = &sender.channel;
     let profile = channel.upstream.profile();
     let Some(url) = metadata.endpoint(Endpoint::Token, channel.with_certificate) else {
-        return UNREACHABLE;
+        return UNSENT;
     };
     let Ok(form) = form(sender, metadata, request) else {
         tracing::error!(registration = %channel.registration, "nothing could be signed");
-        return UNREACHABLE;
+        return UNSENT;
     };
     let (headers, body) = form.finish();
     let call = Call {
@@ -55,9 +55,9 @@ pub async fn poll(
         timeout: profile.poll_timeout,
         max_body: answer::MAX_SIZE,
     };
-    let sent = channel.send(call).await;
+    let (sent, outcome) = channel.send_timed(call).await;
     let now = channel.upstream.clock().now();
-    match sent {
+    let answer = match outcome {
         // Tokens were given, and asking again would bring `invalid_grant`. Where it is no success, its text is not
         // the protocol's.
         Err(OutboundError::OutcomeUnknown {
@@ -88,7 +88,8 @@ pub async fn poll(
             channel.log_error_answer("token", answer.status, error.as_ref(), is_expected);
             verdict
         }
-    }
+    };
+    Polled { sent, answer }
 }
 
 fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Result<Form, SigningFailed> {
@@ -99,7 +100,10 @@ fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Resu
 }
 
 /// Nothing came back: poll on until the deadline.
-pub const UNREACHABLE: PollAnswer = PollAnswer::Unreachable { retry_after: None };
+const UNREACHABLE: PollAnswer = PollAnswer::Unreachable { retry_after: None };
+
+/// Nothing could be sent: poll on until the deadline.
+pub const UNSENT: Polled = Polled { sent: None, answer: UNREACHABLE };
 
 const fn failed(reason: LoginReason) -> PollAnswer {
     PollAnswer::Ended { status: EndStatus::Failed, reason }

@@ -2,7 +2,7 @@
 //!
 //! A record is written in the transaction of the change it tells of; if it cannot be written, the change does not
 //! happen. Records carry no hint and no name, only the person's pseudonym, and an HMAC of their own content. The
-//! table takes inserts and nothing else.
+//! table takes inserts and nothing else. One record is about no login: that somebody came with a spent assertion.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::rows::{LoginRow, SessionRow};
 use crate::crypto::ring::{Pseudonym, Purpose};
 use crate::domain::ids::{Attempt, LoginId, SessionId};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::Actor;
+use crate::engine::ports::{Actor, SpendAssertion};
 
 /// The words for what happened.
 pub mod event {
@@ -45,6 +45,8 @@ pub mod event {
     pub const LOGIN_PICK_UP_REPEATED: &str = "login.pick_up_repeated";
     /// Somebody asked for a handle that had already been used, or too late.
     pub const HANDLE_REPLAY: &str = "handle_replay";
+    /// Somebody came with an assertion that had been taken. The reason is `jkt:` and the thumbprint of its key.
+    pub const ASSERTION_REPLAY: &str = "assertion_replay";
     /// A *situation d'exercice* was chosen.
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
     /// active → ended.
@@ -121,6 +123,16 @@ impl AuditRecord {
             login_id: login.login_id.0,
             ..Self::new(at, event, attempt, by)
         }
+    }
+
+    /// About an assertion that comes again; no login has to do with it.
+    pub(super) fn of_replay(spend: &SpendAssertion, by: &Actor) -> Self {
+        Self {
+            tenant: spend.tenant.to_string(),
+            application: spend.application.to_string(),
+            ..Self::new(spend.now, event::ASSERTION_REPLAY, spend.attempt, by)
+        }
+        .with_reason(&format!("jkt:{}", spend.jkt))
     }
 
     /// About a session.

@@ -357,8 +357,11 @@ impl<B: Backend> Store for SqlStore<B> {
         self.read("counts", (), |db, _, ()| Box::pin(upkeep::counts(db))).await
     }
 
-    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError> {
-        self.write("spend_assertion", spend, |db, _, input| Box::pin(assertions::spend(db, input))).await
+    async fn spend_assertion(&self, spend: SpendAssertion, by: &Actor) -> Result<bool, StoreError> {
+        self.write("spend_assertion", (spend, by.clone()), |db, context, input| {
+            Box::pin(assertions::spend(db, context, input))
+        })
+        .await
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {

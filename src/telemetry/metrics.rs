@@ -22,6 +22,8 @@ pub const POLLS_TOTAL: &str = "relais_polls_total";
 pub const SESSIONS_ACTIVE: &str = "relais_sessions_active";
 /// Sessions by why they ended.
 pub const SESSIONS_ENDED_TOTAL: &str = "relais_sessions_ended_total";
+/// Client assertions that were refused, by the rule that they broke.
+pub const ASSERTIONS_REFUSED_TOTAL: &str = "relais_assertions_refused_total";
 /// Calls to providers.
 pub const PROVIDER_REQUEST_SECONDS: &str = "relais_provider_request_seconds";
 /// Calls answered.
@@ -39,6 +41,7 @@ pub fn describe() {
     describe_counter!(POLLS_TOTAL, "Token polls by result");
     describe_gauge!(SESSIONS_ACTIVE, "Sessions that are active");
     describe_counter!(SESSIONS_ENDED_TOTAL, "Sessions by reason of end");
+    describe_counter!(ASSERTIONS_REFUSED_TOTAL, "Client assertions that were refused, by rule");
     describe_histogram!(PROVIDER_REQUEST_SECONDS, "Calls to providers");
     describe_histogram!(HTTP_REQUEST_SECONDS, "Calls answered");
     describe_gauge!(CERTIFICATE_EXPIRY, "When a certificate expires (Unix time)");
@@ -64,6 +67,11 @@ pub fn polled(registration: &RegistrationName, result: &'static str) {
 /// One session ended for `reason`.
 pub fn session_ended(reason: &'static str) {
     counter!(SESSIONS_ENDED_TOTAL, "reason" => reason).increment(1);
+}
+
+/// One client assertion broke `rule`.
+pub fn assertion_refused(rule: &'static str) {
+    counter!(ASSERTIONS_REFUSED_TOTAL, "rule" => rule).increment(1);
 }
 
 /// One call to `endpoint` of a provider took `length`.

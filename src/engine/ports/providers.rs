@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::names::{ProviderName, RegistrationName};
@@ -98,6 +99,15 @@ pub struct PollRequest {
     pub auth_req_id: Secret,
     /// What an answer must agree with.
     pub expectation: Expectation,
+}
+
+/// A poll that is over.
+pub struct Polled {
+    /// When it went out to the provider, from where the next interval counts: later than it was asked for where a
+    /// connection had to be made. `None`: it never did.
+    pub sent: Option<Monotonic>,
+    /// What it came back with.
+    pub answer: PollAnswer,
 }
 
 /// What a poll came back with.
@@ -222,7 +232,7 @@ pub trait Providers: Send + Sync + 'static {
     ) -> Result<Acknowledgement, StartFailure>;
 
     /// Sends one token request, once, and judges the answer.
-    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer;
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> Polled;
 
     /// Which request a provider's message is about. Asks nobody and believes nothing.
     fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable>;

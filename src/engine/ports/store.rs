@@ -519,8 +519,9 @@ pub trait Store: Send + Sync + 'static {
 
     // --- callers ------------------------------------------------------------------------------------------
 
-    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over.
-    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError>;
+    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over. `false` has its
+    /// audit record.
+    async fn spend_assertion(&self, spend: SpendAssertion, by: &Actor) -> Result<bool, StoreError>;
 
     // --- upkeep -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-//! Row 58: however many logins are under way, the provider is sent a bounded number of polls at once. And what comes of
+//! When polls go out: a bounded number at once (row 58), and an interval after the one before (row 42). And what comes of
 //! an answer that has been given before.
 
 use std::sync::atomic::Ordering;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use http::Method;
+use relais::domain::clock::Clock as _;
 use relais::domain::profile::{Profile, ProfileName};
 use serde_json::json;
 
@@ -74,4 +75,20 @@ async fn r_c_06_an_id_token_that_has_signed_in_before_fails_the_login() {
     assert_eq!(first.status, StatusCode::OK, "the first one stays: {}", first.text);
     world.provider.repeats_id_token.store(false, Ordering::SeqCst);
     world.session().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_042_the_interval_counts_from_when_the_poll_went_out_and_not_from_when_it_wanted_to() {
+    let pace = Duration::from_millis(5250);
+    let world = World::new().await;
+    world.provider.holds_polls.send_replace(true);
+    world.start(LOGICIEL).await;
+    world.clock.wake_after(pace).await;
+    eventually("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
+    // It has waited for a connection for three seconds.
+    world.clock.advance(Duration::from_secs(3));
+    *world.provider.sent.lock().expect("lock") = Some(world.clock.monotonic());
+    world.provider.holds_polls.send_replace(false);
+    world.clock.wake_after(pace).await;
+    eventually("the second poll", || polls(&world) == 2).await;
 }
