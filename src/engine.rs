@@ -82,7 +82,7 @@ pub struct Engine {
     hub: Arc<Hub>,
     node: NodeId,
     lease: lease::Lease,
-    poller: poller::Poller,
+    poller: Arc<poller::Poller>,
     userinfo: userinfo::Reads,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
@@ -113,7 +113,7 @@ impl Engine {
             hub: Arc::default(),
             node,
             lease: lease::Lease::default(),
-            poller: poller::Poller::default(),
+            poller: Arc::default(),
             userinfo: userinfo::Reads::default(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),

@@ -6,12 +6,14 @@
 
 mod actor;
 mod assertion;
+mod notification;
 mod providers;
 mod store;
 mod wake;
 
 pub use actor::*;
 pub use assertion::*;
+pub use notification::*;
 pub use providers::*;
 pub use store::*;
 pub use wake::*;

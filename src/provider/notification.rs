@@ -19,13 +19,18 @@ use super::token::answer::TokenAnswer;
 /// Members that only a pushed outcome has.
 const OUTCOME: [&str; 3] = ["access_token", "id_token", "error"];
 
+/// Those among them with which a provider gives something away.
+const TOKENS: [&str; 2] = ["access_token", "id_token"];
+
 /// Which request a message is about, and whether it holds an outcome. Other members are ignored.
 pub fn announcement(message: &SecretBytes) -> Result<Announcement, Unreadable> {
-    let members = strict_json::object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
+    let members =
+        strict_json::secret_object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
     let auth_req_id = strict_json::text(&members, "auth_req_id").ok_or(Unreadable { rule: "auth_req_id" })?;
     Ok(Announcement {
         auth_req_id: Secret::new(auth_req_id),
         has_outcome: OUTCOME.iter().any(|name| members.contains_key(*name)),
+        has_tokens: TOKENS.iter().any(|name| members.contains_key(*name)),
     })
 }
 

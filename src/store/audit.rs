@@ -23,6 +23,10 @@ pub mod event {
     pub const LOGIN_ACKNOWLEDGED: &str = "login.acknowledged";
     /// The acknowledgement of a login that had been cancelled: its slot is freed.
     pub const LOGIN_ACKNOWLEDGED_LATE: &str = "login.acknowledged_late";
+    /// A provider has named a request of the login before its acknowledgement was here.
+    pub const LOGIN_ANNOUNCED_EARLY: &str = "login.announced_early";
+    /// The outcome has been announced: the login is asked about at once.
+    pub const LOGIN_ANNOUNCED: &str = "login.announced";
     /// pending → approved.
     pub const LOGIN_APPROVED: &str = "login.approved";
     /// pending → denied.
@@ -33,6 +37,8 @@ pub mod event {
     pub const LOGIN_FAILED: &str = "login.failed";
     /// → cancelled.
     pub const LOGIN_CANCELLED: &str = "login.cancelled";
+    /// Tokens came for a login that had ended without a session: nobody uses them.
+    pub const LOGIN_TOKENS_DROPPED: &str = "login.tokens_dropped";
     /// approved → picked up.
     pub const LOGIN_PICKED_UP: &str = "login.picked_up";
     /// A lost answer was asked for again: the earlier handle is dead.

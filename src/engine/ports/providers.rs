@@ -153,6 +153,8 @@ pub struct Announcement {
     pub auth_req_id: Secret,
     /// Whether the outcome itself came along.
     pub has_outcome: bool,
+    /// Whether it came with tokens.
+    pub has_tokens: bool,
 }
 
 /// A provider's message says nothing that could be understood.

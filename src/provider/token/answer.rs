@@ -33,7 +33,7 @@ pub struct TokenAnswer {
 impl TokenAnswer {
     /// Reads the body; the error is the name of the broken rule.
     pub fn read(body: &[u8]) -> Result<Self, &'static str> {
-        let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+        let members = strict_json::secret_object(body).map_err(|_| "no JSON object")?;
         let is_bearer = strict_json::text(&members, "token_type")
             .is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer"));
         if !is_bearer {

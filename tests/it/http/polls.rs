@@ -1,4 +1,5 @@
-//! When polls go out: a bounded number at once (row 58), and an interval after the one before (row 42).
+//! When polls go out: a bounded number at once (row 58), and an interval after the one before (row 42). And what comes of
+//! an answer that has been given before.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,6 +60,21 @@ async fn rp_058_a_login_that_was_cancelled_while_it_waited_for_its_turn_is_not_p
     eventually("those under way have ended", || world.provider.polling.load(Ordering::SeqCst) == 0).await;
     world.clock.advance_slowly(Duration::from_secs(12), Duration::from_millis(250)).await;
     assert_eq!(polls(&world), AT_ONCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_c_06_an_id_token_that_has_signed_in_before_fails_the_login() {
+    let world = World::new().await;
+    world.provider.repeats_id_token.store(true, Ordering::SeqCst);
+    let (_, handle) = world.session().await;
+    let again = world.start(LOGICIEL).await;
+    world.until(&again, "failed").await;
+    let login = world.get(&format!("/v1/logins/{}", again.id), &again.token).await.json();
+    assert_eq!(login["reason"], "token_invalid");
+    let first = world.get("/v1/session", &handle).await;
+    assert_eq!(first.status, StatusCode::OK, "the first one stays: {}", first.text);
+    world.provider.repeats_id_token.store(false, Ordering::SeqCst);
+    world.session().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

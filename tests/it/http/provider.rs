@@ -33,6 +33,8 @@ pub struct Scripted {
     /// Makes the task that starts a login panic.
     pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
+    /// Every approval comes with the same ID token.
+    pub repeats_id_token: AtomicBool,
     /// What the provider was asked, oldest first.
     pub asked: Mutex<Vec<BackchannelRequest>>,
     /// While it is true, no poll is answered.
@@ -49,7 +51,7 @@ impl Scripted {
         self.approves.store(true, Ordering::SeqCst);
     }
 
-    fn answer(&self) -> PollAnswer {
+    fn answer(&self, number: usize) -> PollAnswer {
         if let Some((status, reason)) = *self.end.lock().expect("lock") {
             return PollAnswer::Ended { status, reason };
         }
@@ -62,7 +64,11 @@ impl Scripted {
                 access_expires_at: None,
                 refresh_token: None,
                 refresh_expires_at: None,
-                id_token: Secret::new("id-token"),
+                id_token: Secret::new(if self.repeats_id_token.load(Ordering::SeqCst) {
+                    "id-token".to_owned()
+                } else {
+                    format!("id-token-{number}")
+                }),
             },
             claims: claims(false),
         }))
@@ -137,11 +143,11 @@ impl Providers for Scripted {
     }
 
     async fn poll(&self, _: &RegistrationName, _: PollRequest) -> Polled {
-        self.polls.fetch_add(1, Ordering::SeqCst);
+        let number = self.polls.fetch_add(1, Ordering::SeqCst);
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer() }
+        Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer(number) }
     }
 
     fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
