@@ -8,7 +8,7 @@ use relais::store::migrations::{Location, MigrationState, check};
 use serde_json::Value;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::pace::PACE;
@@ -42,7 +42,10 @@ fn copy(table: &str, columns: &[String]) -> sqlx::AssertSqlSafe<String> {
 
 async fn step_back_sqlite(folder: &Path) {
     let (present, old) = (folder.join("relais.db"), folder.join("old.db"));
-    let options = SqliteConnectOptions::new().filename(&old).create_if_missing(true);
+    let options = SqliteConnectOptions::new()
+        .filename(&old)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
     let mut connection: SqliteConnection = options.connect().await.expect("a new file");
     let sql = include_str!("../../../migrations/sqlite/0001_first.sql");
     first(sql).run(&mut connection).await.expect("the first migration");

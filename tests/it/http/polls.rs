@@ -31,7 +31,7 @@ async fn polled() -> (World, Vec<(String, String)>) {
         logins.push((text("login_id"), text("login_token")));
     }
     world.clock.advance_slowly(Duration::from_millis(5250), Duration::from_millis(750)).await;
-    eventually("the first polls", || world.provider.polling.load(Ordering::SeqCst) == AT_ONCE).await;
+    world.happens("the first polls", || world.provider.polling.load(Ordering::SeqCst) == AT_ONCE).await;
     (world, logins)
 }
 
@@ -45,7 +45,7 @@ async fn rp_058_a_provider_is_sent_a_bounded_number_of_polls_at_once_and_every_l
     world.clock.advance_slowly(Duration::from_secs(3), Duration::from_millis(100)).await;
     assert_eq!(polls(&world), AT_ONCE, "more at once than the profile says");
     world.provider.holds_polls.send_replace(false);
-    eventually("the others", || polls(&world) == LOGINS).await;
+    world.happens("the others", || polls(&world) == LOGINS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,11 +84,12 @@ async fn rp_042_the_interval_counts_from_when_the_poll_went_out_and_not_from_whe
     world.provider.holds_polls.send_replace(true);
     world.start(LOGICIEL).await;
     world.clock.wake_after(pace).await;
-    eventually("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
+    world.happens("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
     // It has waited for a connection for three seconds.
     world.clock.advance(Duration::from_secs(3));
     *world.provider.sent.lock().expect("lock") = Some(world.clock.monotonic());
     world.provider.holds_polls.send_replace(false);
+    // Whoever sends the next one sleeps for all of an interval from then on.
     world.clock.wake_after(pace).await;
-    eventually("the second poll", || polls(&world) == 2).await;
+    world.happens("the second poll", || polls(&world) == 2).await;
 }
