@@ -187,13 +187,15 @@ pub fn application_jwks(input: &[u8]) -> bool {
     true
 }
 
-/// A certificate: what it says of itself can be said by a configuration too.
+/// A certificate: its subject is compared with configured names, so none of them is the normal form of two. Only one
+/// with attribute types that are no OID cannot be configured at all.
 pub fn x509(input: &[u8]) -> bool {
     let Ok(certificate) = Certificate::parse(&CertificateDer::from(input)) else { return false };
     let subject = certificate.subject_dn();
     if !subject.is_empty() {
         let normal = super::x509::dn::normalise(&subject);
-        assert_eq!(normal.as_ref(), Ok(&subject), "a subject that nobody can configure");
+        let is_odd = normal.is_err() && subject.contains("=#");
+        assert!(is_odd || normal.as_ref() == Ok(&subject), "{subject:?} is configured as {normal:?}");
     }
     assert!(certificate.common_names().is_empty() || subject.contains("CN="), "a name that is in no subject");
     let is_said =
