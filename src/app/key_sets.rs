@@ -34,14 +34,10 @@ impl KeySets {
             .collect();
         self.0.retain(|known, _| files.contains(known));
         for (name, file) in files {
-            let found = FileStamp::of(&file);
             let known = self.0.entry((name.clone(), file.clone())).or_default();
-            if known.is_current(&found) {
-                continue;
-            }
-            match jwks::load(&file) {
-                Ok(keys) => {
-                    known.take(found);
+            match known.look(FileStamp::of(&file), || jwks::load(&file)) {
+                None => {}
+                Some(Ok(keys)) => {
                     engine.reconfigure(|directory| directory.with_assertion_keys(&name, &keys, &file));
                     let before = keys_of(&directory, &name);
                     tracing::info!(
@@ -52,12 +48,11 @@ impl KeySets {
                         "the key set of an application has been read"
                     );
                 }
-                Err(error) if known.refuse(found) => tracing::error!(
+                Some(Err(error)) => tracing::error!(
                     application = %name,
                     error = %ErrorChain(&error),
                     "a changed key set cannot be used; the last good keys stay"
                 ),
-                Err(_) => {}
             }
         }
     }

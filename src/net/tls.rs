@@ -124,17 +124,7 @@ impl ServerTls {
     /// nothing has changed, or what has been refused looks as it did.
     pub fn look(&self, now: Timestamp) -> Option<Result<bool, TlsError>> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = files::stamps(&self.settings);
-        if watched.is_current(&found) {
-            return None;
-        }
-        match self.take(now) {
-            Ok(is_new) => {
-                watched.take(found);
-                Some(Ok(is_new))
-            }
-            Err(error) => watched.refuse(found).then_some(Err(error)),
-        }
+        watched.look(files::stamps(&self.settings), || self.take(now))
     }
 
     fn take(&self, now: Timestamp) -> Result<bool, TlsError> {

@@ -105,23 +105,16 @@ impl SigningKeys {
     pub fn reload(&self, now: Timestamp) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, (file, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
-            let found = FileStamp::of(file);
-            if known.is_current(&found) {
-                continue;
-            }
-            match signer(place, file, self.alg) {
-                Ok(signer) => {
-                    self.swap(place, signer, now);
-                    known.take(found);
-                }
-                Err(error) if known.refuse(found) => tracing::error!(
+            match known.look(FileStamp::of(file), || signer(place, file, self.alg)) {
+                None => {}
+                Some(Ok(signer)) => self.swap(place, signer, now),
+                Some(Err(error)) => tracing::error!(
                     registration = %self.registration,
                     file = %file.display(),
                     error = %error,
                     cause = std::error::Error::source(&error).map(ToString::to_string),
                     "a changed signing key cannot be used; the last good one stays"
                 ),
-                Err(_) => {}
             }
         }
     }
