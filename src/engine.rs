@@ -26,6 +26,9 @@ pub mod backchannel_logout;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 mod lease;
 pub mod notified;
@@ -82,7 +85,7 @@ pub struct Engine {
     hub: Arc<Hub>,
     node: NodeId,
     lease: lease::Lease,
-    poller: poller::Poller,
+    poller: Arc<poller::Poller>,
     userinfo: userinfo::Reads,
     outbox: outbox::Outbox,
     /// Rung when what is configured has changed.
@@ -116,7 +119,7 @@ impl Engine {
             hub: Arc::default(),
             node,
             lease: lease::Lease::default(),
-            poller: poller::Poller::default(),
+            poller: Arc::default(),
             userinfo: userinfo::Reads::default(),
             outbox: outbox::Outbox::default(),
             reconfigured: Notify::new(),

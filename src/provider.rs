@@ -17,6 +17,9 @@ mod client_auth;
 mod clients;
 mod endings;
 mod examination;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id_token;
 mod jwt;
 mod keys;

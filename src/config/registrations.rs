@@ -93,7 +93,8 @@ pub(super) fn read(
 ) -> Vec<RegistrationSettings> {
     let declared = root.section("providers");
     let is_reachable = root.section("listeners").has("providers");
-    root.section("registrations")
+    let registrations: Vec<RegistrationSettings> = root
+        .section("registrations")
         .sections()
         .filter_map(|(name, reader)| {
             let provider = read_provider(&reader, &declared);
@@ -104,7 +105,9 @@ pub(super) fn read(
             let delivery = read_delivery(&reader, is_reachable);
             read_one(name, &reader, provider, profile, delivery, ring)
         })
-        .collect()
+        .collect();
+    signing::refuse_shared(root, &registrations);
+    registrations
 }
 
 fn read_provider(reader: &Reader<'_>, declared: &Reader<'_>) -> Option<ProviderName> {

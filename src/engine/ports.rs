@@ -7,6 +7,7 @@
 mod actor;
 mod assertion;
 mod endings;
+mod notification;
 mod providers;
 mod store;
 mod wake;
@@ -14,6 +15,7 @@ mod wake;
 pub use actor::*;
 pub use assertion::*;
 pub use endings::*;
+pub use notification::*;
 pub use providers::*;
 pub use store::*;
 pub use wake::*;

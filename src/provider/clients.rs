@@ -17,9 +17,9 @@ use crate::domain::random::Random;
 use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, Announcement, BackchannelRequest, Heard, LogoutVerdict, NoMetadata, PollAnswer,
-    PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, Revoked, StartFailure, Unreadable,
-    Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, BackchannelRequest, Heard, LogoutVerdict, NoMetadata, PollRequest, Polled,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, Revoked, StartFailure, Unreadable, Userinfo,
+    UserinfoUnavailable,
 };
 
 use super::backchannel::{self, Sender};
@@ -121,7 +121,7 @@ impl Clients {
         for client in &self.registrations {
             client.certificates.reload(now);
             if let Some(keys) = &client.keys {
-                keys.reload();
+                keys.reload(now);
             }
         }
     }
@@ -138,7 +138,8 @@ impl Clients {
 
     /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.
     pub fn jwks(&self, registration: &RegistrationName) -> Option<Value> {
-        self.client(registration)?.keys.as_ref().map(SigningKeys::jwks)
+        let keys = self.client(registration)?.keys.as_ref()?;
+        Some(keys.jwks(self.clock.now()))
     }
 
     async fn watch_files(&self) {
@@ -296,22 +297,22 @@ impl Providers for Clients {
         backchannel::start(&sender, &metadata, &request).await
     }
 
-    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer {
-        let Some(client) = self.client(registration) else { return token::UNREACHABLE };
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> Polled {
+        let Some(client) = self.client(registration) else { return token::UNSENT };
         let Some(sender) = client.sender(request.x5t.as_deref(), &*self.random) else {
-            return token::UNREACHABLE;
+            return token::UNSENT;
         };
         let Some(metadata) = client.upstream.metadata() else {
             // A node that adopted the login may not have any yet. Fetching takes time: a poll sent after it would
             // be outside the interval and the lease that the engine checked.
             let _ = client.upstream.ensure_metadata(&sender.channel).await;
-            return token::UNREACHABLE;
+            return token::UNSENT;
         };
         token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
     }
 
-    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable> {
-        notification::announcement(message)
+    fn announcement(&self, message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable> {
+        notification::announcement(message, now)
     }
 
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {

@@ -102,8 +102,8 @@ impl Upstream {
     }
 
     /// The clock of the house.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// Notes how the last call went, for [`Upstream::status`].

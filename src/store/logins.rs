@@ -1,5 +1,6 @@
 //! The transitions of a login after its start, and the ways to read one.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::audit::{self, AuditRecord, event};
@@ -11,6 +12,7 @@ use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::ids::{Attempt, LoginId, NodeId};
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus, READABLE_AFTER_END};
 use crate::domain::names::ProviderName;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Acknowledge, Actor, Approve, EndLogin, Pace, SlotFate, Transition};
 
@@ -62,8 +64,9 @@ pub(super) async fn acknowledge(
                 "UPDATE logins SET status = 'pending', until = $2, interval_us = $3, not_before = NULL,
                      provider_slow = 0, attempt = $4, owner = $5, version = version + 1, request_hash = $6,
                      request_key_id = $7,
-                     announced_at = CASE WHEN early_hash = $6 AND early_key_id = $7 THEN $8 ELSE NULL END
-                 WHERE login_id = $1 AND status = 'starting' RETURNING",
+                     announced_at = CASE WHEN early_hash = $6 AND early_key_id = $7 THEN $8 ELSE NULL END,
+                     early_hash = NULL, early_key_id = NULL
+                 WHERE login_id = $1 AND status = 'starting' RETURNING announced_at,",
                 login_columns!()
             ),
             args![
@@ -79,6 +82,7 @@ pub(super) async fn acknowledge(
         )
         .await?;
     let Some(row) = row else { return late_acknowledgement(db, context, ack).await };
+    let announced_at: Option<i64> = row.get("logins", "announced_at")?;
     let row = rows::login(context, &row)?;
     let request = row.vault(context)?.seal_text("request", &ack.auth_req_id)?;
     db.execute("UPDATE grants SET request = $2 WHERE grant_id = $1", args![row.login.grant_id, request])
@@ -87,6 +91,12 @@ pub(super) async fn acknowledge(
     let record =
         AuditRecord::of_login(&row, ack.now, event::LOGIN_ACKNOWLEDGED, ack.attempt, &Actor::engine());
     audit::append(db, context, record).await?;
+    if announced_at.is_some() {
+        // By whom and from where was recorded when it came.
+        let record =
+            AuditRecord::of_login(&row, ack.now, event::LOGIN_ANNOUNCED, ack.attempt, &Actor::engine());
+        audit::append(db, context, record).await?;
+    }
     Ok(Transition::Won(Box::new(row.login)))
 }
 
@@ -121,11 +131,18 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'approved', approved_at = $2, until = $3, interval_us = NULL,
-                     not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1
-                 WHERE login_id = $1 AND status = 'pending' RETURNING",
+                     not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1, id_token_sha256 = $5
+                 WHERE login_id = $1 AND status = 'pending'
+                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5) RETURNING",
                 login_columns!()
             ),
-            args![approve.login_id, approve.now, approve.until, approve.attempt],
+            args![
+                approve.login_id,
+                approve.now,
+                approve.until,
+                approve.attempt,
+                signed_part(&approve.tokens.id_token)
+            ],
         )
         .await?;
     let Some(row) = row else { return settle(db, context, approve.login_id, approve.attempt).await };
@@ -147,9 +164,19 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
     .await?;
     free_slot(db, &row).await?;
     let record =
-        AuditRecord::of_login(&row, approve.now, event::LOGIN_APPROVED, approve.attempt, &Actor::engine());
+        AuditRecord::of_login(&row, approve.now, event::LOGIN_APPROVED, approve.attempt, &approve.by);
     audit::append(db, context, record).await?;
     Ok(Transition::Won(Box::new(row.login)))
+}
+
+/// What makes an ID token the same: its header and claims. Some signatures can be written in more than one way.
+fn signed_part(id_token: &Secret) -> [u8; 32] {
+    let text = id_token.expose();
+    let mut hash = [0; 32];
+    hash.copy_from_slice(
+        digest(&SHA256, text.rsplit_once('.').map_or(text, |(signed, _)| signed).as_bytes()).as_ref(),
+    );
+    hash
 }
 
 /// To an end without a session.
@@ -177,7 +204,8 @@ pub(super) async fn end_guarded(
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = $2, reason = $3, ended_at = $4, hidden_until = $5, attempt = $6,
-                     until = NULL, interval_us = NULL, not_before = NULL, provider_slow = 0, version = version + 1
+                     until = NULL, interval_us = NULL, not_before = NULL, provider_slow = 0, version = version + 1,
+                     early_hash = NULL, early_key_id = NULL
                  WHERE login_id = $1 AND ($7 IS NULL OR owner = $7)
                      AND (($8 = 1 AND status = 'starting') OR ($9 = 1 AND status = 'pending')
                          OR ($10 = 1 AND status = 'approved'))

@@ -17,7 +17,7 @@ use super::sqlite;
 use crate::domain::secret::Secret;
 
 /// Number, name, SQLite text, PostgreSQL text.
-const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
     (
         1,
         "first",
@@ -35,6 +35,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
         "assertions",
         include_str!("../../migrations/sqlite/0003_assertions.sql"),
         include_str!("../../migrations/postgres/0003_assertions.sql"),
+    ),
+    (
+        4,
+        "provider records",
+        include_str!("../../migrations/sqlite/0004_provider_records.sql"),
+        include_str!("../../migrations/postgres/0004_provider_records.sql"),
     ),
     (
         5,

@@ -26,6 +26,8 @@ pub const SESSIONS_ENDED_TOTAL: &str = "relais_sessions_ended_total";
 pub const OUTBOX_ENTRIES: &str = "relais_outbox_entries";
 /// What telling providers of ends has come to.
 pub const OUTBOX_TOTAL: &str = "relais_outbox_total";
+/// Client assertions that were refused, by the rule that they broke.
+pub const ASSERTIONS_REFUSED_TOTAL: &str = "relais_assertions_refused_total";
 /// Calls to providers.
 pub const PROVIDER_REQUEST_SECONDS: &str = "relais_provider_request_seconds";
 /// Calls answered.
@@ -45,6 +47,7 @@ pub fn describe() {
     describe_counter!(SESSIONS_ENDED_TOTAL, "Sessions by reason of end");
     describe_gauge!(OUTBOX_ENTRIES, "Ends that providers are still to be told of");
     describe_counter!(OUTBOX_TOTAL, "Ends that providers were told of, by result");
+    describe_counter!(ASSERTIONS_REFUSED_TOTAL, "Client assertions that were refused, by rule");
     describe_histogram!(PROVIDER_REQUEST_SECONDS, "Calls to providers");
     describe_histogram!(HTTP_REQUEST_SECONDS, "Calls answered");
     describe_gauge!(CERTIFICATE_EXPIRY, "When a certificate expires (Unix time)");
@@ -75,6 +78,11 @@ pub fn session_ended(reason: &'static str) {
 /// A provider was told of an end, with `result`.
 pub fn outbox(provider: &ProviderName, result: &'static str) {
     counter!(OUTBOX_TOTAL, "provider" => provider.to_string(), "result" => result).increment(1);
+}
+
+/// One client assertion broke `rule`.
+pub fn assertion_refused(rule: &'static str) {
+    counter!(ASSERTIONS_REFUSED_TOTAL, "rule" => rule).increment(1);
 }
 
 /// One call to `endpoint` of a provider took `length`.

@@ -59,8 +59,8 @@ class Stage:
         key = world.signing_key("signing-key.pem")
         keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
-        listener = free_port()
-        tell = f"https://localhost:{listener}/providers/basic/backchannel-logout"
+        to_providers = free_port()
+        tell = f"https://localhost:{to_providers}/providers/basic/backchannel-logout"
         clients = [
             client("relais:basic", "client_secret_basic", client_secret=SECRET, backchannel_logout_uri=tell),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
@@ -73,6 +73,10 @@ class Stage:
                 jwks={"keys": [pki.jwk("relais-self.key", "relais-self.pem")]},
             ),
             client("relais-jwt", "private_key_jwt", **keys),
+            client(
+                "relais-ping", "client_secret_basic", client_secret=SECRET, backchannel_token_delivery_mode="ping",
+                backchannel_client_notification_endpoint=f"https://localhost:{to_providers}/providers/ping/ciba",
+            ),
             client("relais-signed", "private_key_jwt", **keys, backchannel_authentication_request_signing_alg="ES256"),
         ]
         self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients)
@@ -89,6 +93,7 @@ class Stage:
                 "wrong": registration("relais-wrong", **basic),
                 "post": registration("relais-post", "client_secret_post", client_secret_file=secret),
                 "self": registration("relais-self", "self_signed_tls_client_auth", certificates=[by_itself]),
+                "ping": registration("relais-ping", **basic, delivery="ping"),
                 "jwt": registration("relais-jwt", "private_key_jwt", **signing),
                 "signed": registration("relais-signed", "private_key_jwt", **signing, signed_requests=True),
                 "forged": registration("relais-jwt", "private_key_jwt", **{**signing, "signing_key": other_key}),
@@ -96,7 +101,7 @@ class Stage:
                 "stranger": registration("relais-tls", "tls_client_auth", certificates=[stranger]),
                 "no-certificate": registration("relais:basic", **basic, provider="strict"),
             },
-            for_providers=listener,
+            to_providers,
         ).serve()
 
 
@@ -152,6 +157,14 @@ def poll_signed(stage):
     sign_in(stage, "signed", "signed")
 
 
+@scenario("ping, client_secret_basic")
+def ping(stage):
+    sign_in(stage, "ping", "ping")
+    heard = lambda: [line for line in stage.relais.log() if "/ciba" in line.get("route", "")]
+    told = until(heard, "the provider tells by itself")
+    expect([line["status"] for line in told] == [204], f"and is heard: {told}")
+
+
 @scenario("ID token signed by ES256")
 def es256(stage):
     sign_in(stage, "es256", "es256")
@@ -203,7 +216,7 @@ def logout(stage):
 @scenario("doctor: all is well by every method, and nobody is rung")
 def doctor(stage):
     before = stage.op.rings()
-    for name in ("basic", "post", "tls", "self", "jwt", "signed"):
+    for name in ("basic", "post", "tls", "self", "jwt", "signed", "ping"):
         code, out, err = stage.relais.doctor("--registration", name)
         expect(code == 0, f"{name}: exit code 0 expected, not {code}: {out}{err}")
     for name in ("wrong", "stranger", "forged"):

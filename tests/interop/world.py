@@ -234,8 +234,8 @@ class World:
     def oidc_provider(self, **settings):
         return OidcProvider(self, settings)
 
-    def relais(self, providers, registrations, **more):
-        return Relais(self, providers, registrations, **more)
+    def relais(self, providers, registrations, to_providers=None):
+        return Relais(self, providers, registrations, to_providers)
 
 
 class OidcProvider:
@@ -246,6 +246,7 @@ class OidcProvider:
         settings = {"cert": pki.path("server.pem"), "key": pki.path("server.key"), "ca": pki.path("ca.pem"), **settings}
         file = world.folder / f"{world.name('settings')}.json"
         file.write_text(json.dumps(settings))
+        # Its notifications go to a server of ours.
         environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": pki.path("ca.pem")}
         self.process = world.start(
             "oidc-provider",
@@ -287,13 +288,13 @@ def toml(value):
 
 
 class Relais:
-    """A production configuration, and the verbs on it."""
+    """A production configuration, and the verbs on it. `to_providers`: the port that providers call, where they do."""
 
     SECRET = "a-secret-that-only-these-tests-know-0123456789"
 
-    def __init__(self, world, providers, registrations, for_providers=None):
-        self.world = world
-        self.port, self.ops, self.for_providers = free_port(), free_port(), for_providers
+    def __init__(self, world, providers, registrations, to_providers):
+        self.world, self.to_providers = world, to_providers
+        self.port, self.ops = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
         self.roots = world.pki.path("ca.pem")
         self.file = world.folder / f"{world.name('relais')}.toml"
@@ -321,9 +322,9 @@ class Relais:
         section("keys.ring.persons", file=self._key("key-persons"))
         section("listeners.clients", bind=f"127.0.0.1:{self.port}", public_url=self.url, tls=[pair])
         section("listeners.ops", bind=f"127.0.0.1:{self.ops}")
-        if self.for_providers is not None:
-            url = f"https://localhost:{self.for_providers}"
-            section("listeners.providers", bind=f"127.0.0.1:{self.for_providers}", public_url=url, tls=[pair])
+        if self.to_providers is not None:
+            here = f"https://localhost:{self.to_providers}"
+            section("listeners.providers", bind=f"127.0.0.1:{self.to_providers}", public_url=here, tls=[pair])
         for name, keys in providers.items():
             section(f"providers.{name}", **{"profile": "generic", "environment": "test", "ca": pki.path("ca.pem"), **keys})
         for name, keys in registrations.items():

@@ -15,4 +15,5 @@ mod problems;
 mod races;
 mod requests;
 mod sign_in;
+mod upgrade;
 mod waiting;

@@ -10,6 +10,7 @@ mod assertions;
 mod audit;
 mod cancel_safety;
 mod commit_outcome;
+mod id_tokens;
 mod idempotency;
 mod logouts;
 mod migrations;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Actor, Endings, SpendAssertion};
+use super::{Actor, Endings, Note, Notifiable, SpendAssertion};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -179,6 +179,8 @@ pub struct Approve {
     pub login_id: LoginId,
     /// The caller's attempt.
     pub attempt: Attempt,
+    /// Who brought them, for the audit record.
+    pub by: Actor,
     /// When the tokens arrived.
     pub now: Timestamp,
     /// When the pick-up window closes.
@@ -187,20 +189,6 @@ pub struct Approve {
     pub tokens: Tokens,
     /// To be sealed.
     pub claims: GrantClaims,
-}
-
-/// The login that a provider's notification is about, as far as its token says.
-pub struct Notifiable {
-    /// As it is now, whatever its state.
-    pub login: Login,
-    /// The scopes that were requested.
-    pub scope: Vec<String>,
-    /// The `acr_values` that were requested.
-    pub acr_values: Vec<String>,
-    /// Keyed hash of the provider's name of the request; `None` where it was never acknowledged.
-    pub request: Option<KeyedHash>,
-    /// Whether the outcome has been announced before.
-    pub is_announced: bool,
 }
 
 /// Who won a transition of a login. Exactly one caller does.
@@ -421,7 +409,8 @@ pub trait Store: Endings {
     /// Which of `due` are still pending and `owner`'s: the question before each batch of sends.
     async fn still_mine(&self, owner: NodeId, due: &[LoginId]) -> Result<Vec<LoginId>, StoreError>;
 
-    /// `pending` → `approved`; frees the slot. Guarded by status alone: the answer counts, whoever got it.
+    /// `pending` → `approved`; frees the slot. Guarded by status alone: the answer counts, whoever got it. Lost although
+    /// the login is still pending: another login has been approved by this very ID token before.
     async fn approve(&self, approve: Approve) -> Result<Transition, StoreError>;
 
     /// The login that a token opens, by any of its candidate hashes. Ended ones are found for
@@ -433,11 +422,13 @@ pub trait Store: Endings {
 
     /// Remembers which request a notification named before its login was acknowledged; [`Store::acknowledge`] compares.
     /// The last one counts. `false` where the login is not `starting` (any more).
-    async fn remember_announcement(&self, login_id: LoginId, request: &KeyedHash)
-    -> Result<bool, StoreError>;
+    async fn remember_announcement(&self, note: Note, request: &KeyedHash) -> Result<bool, StoreError>;
 
     /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
-    async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError>;
+    async fn announce(&self, note: Note) -> Result<bool, StoreError>;
+
+    /// Records that tokens came for a login that had ended without a session. `true` once in the life of a login.
+    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError>;
 
     /// The pending logins of a node whose outcome has been announced.
     async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;
@@ -531,8 +522,9 @@ pub trait Store: Endings {
 
     // --- callers ------------------------------------------------------------------------------------------
 
-    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over.
-    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError>;
+    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over. `false` has its
+    /// audit record.
+    async fn spend_assertion(&self, spend: SpendAssertion, by: &Actor) -> Result<bool, StoreError>;
 
     // --- upkeep -------------------------------------------------------------------------------------------
 

@@ -32,9 +32,8 @@ pub(super) async fn handle(
     let Ok(Path(registration)) = registration else { return Err(refusal()) };
     let (parts, body) = request.into_parts();
     let form = receive_form(&parts.headers, body, MAX).await.map_err(IntoResponse::into_response)?;
-    let logout_token = logout_token(&form).ok_or_else(refusal)?;
-    // Relais itself ends what the provider says has ended.
-    let by = context.actor(ActorKind::Engine);
+    let logout_token = logout_token(form.expose()).ok_or_else(refusal)?;
+    let by = context.actor(ActorKind::Provider);
     match state.engine.backchannel_logout(&registration, logout_token, by).await {
         Ok(()) => Ok(StatusCode::OK),
         Err(error) => Err(refused(&error)),

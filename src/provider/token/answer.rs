@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::grant::Tokens;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::provider::jwt;
 use crate::provider::strict_json::{self, Object};
 
@@ -33,7 +35,7 @@ pub struct TokenAnswer {
 impl TokenAnswer {
     /// Reads the body; the error is the name of the broken rule.
     pub fn read(body: &[u8]) -> Result<Self, &'static str> {
-        let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+        let members = strict_json::secret_object(body).map_err(|_| "no JSON object")?;
         let is_bearer = strict_json::text(&members, "token_type")
             .is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer"));
         if !is_bearer {
@@ -50,6 +52,17 @@ impl TokenAnswer {
             refresh_expires_in: life(&members, "refresh_expires_in").filter(|life| !life.is_zero()),
             scope: scope(&members),
         })
+    }
+
+    /// The tokens of an answer that came at `now`.
+    pub fn tokens(self, now: Timestamp) -> Tokens {
+        Tokens {
+            access_token: self.access_token,
+            access_expires_at: self.expires_in.map(|life| now + life),
+            refresh_token: self.refresh_token,
+            refresh_expires_at: self.refresh_expires_in.map(|life| now + life),
+            id_token: self.id_token,
+        }
     }
 }
 

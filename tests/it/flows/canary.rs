@@ -84,7 +84,9 @@ impl World {
             Key::from_pem(pem.expose(), SigningAlg::Es256)
         });
         let set = json!({ "keys": [signer.jwk()] });
-        std::fs::write(folder.path().join("signer.json"), set.to_string()).expect("written");
+        let file = folder.path().join("signer.json");
+        std::fs::write(&file, set.to_string()).expect("written");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("set");
         needles.add("application secret", APPLICATION_SECRET);
         needles.add("client secret", CLIENT_SECRET);
         let witness = Witness::start(&folder.path().join("certs")).await;

@@ -159,6 +159,7 @@ async fn tenant_stands_first_in_every_unique_key_but_the_named_ones() {
     let expected = [
         "audit_pkey",
         "handles_pkey",
+        "logins_by_id_token",
         "logins_by_notification",
         "logins_by_token",
         "logout_tokens_pkey",

@@ -80,7 +80,7 @@ async fn rp_105_by_sid_one_session_ends_and_by_sub_all_of_a_person() {
         nurse.get("/v1/session").await.expect(200);
         let mut database = Database::of(&stack.config).await;
         let written = "SELECT count(*) FROM audit WHERE event = 'session.ended' AND reason = 'idp_logout'
-                           AND actor = 'engine' AND address = '127.0.0.1' AND request_id IS NOT NULL";
+                           AND actor = 'provider' AND address = '127.0.0.1' AND request_id IS NOT NULL";
         assert_eq!(database.number(written).await, 4, "{backend:?}");
         // Whoever said it is not told: only what could still be used is revoked.
         stack
