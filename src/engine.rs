@@ -26,6 +26,7 @@ mod begin_login;
 pub mod cancel_login;
 pub mod directory;
 pub mod hub;
+mod late_tokens;
 mod lease;
 pub mod notified;
 pub mod pick_up;
@@ -34,6 +35,7 @@ mod poller;
 pub mod ports;
 mod pushed;
 pub mod read_login;
+mod refresh;
 pub mod session;
 pub mod start_login;
 mod upkeep;
@@ -81,6 +83,7 @@ pub struct Engine {
     lease: lease::Lease,
     poller: poller::Poller,
     userinfo: userinfo::Reads,
+    refreshes: refresh::Refreshes,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
     /// Turns of those who come with a notification token.
@@ -112,6 +115,7 @@ impl Engine {
             lease: lease::Lease::default(),
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
+            refreshes: refresh::Refreshes::default(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),

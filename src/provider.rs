@@ -1,8 +1,8 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
-//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the three conversations
-//! (`backchannel`, `token`, `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the four conversations
+//! (`backchannel`, `token`, `refresh`, `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
 //! [`examine`] looks whether all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
@@ -21,6 +21,7 @@ mod keys;
 mod metadata;
 mod notification;
 mod oauth_error;
+mod refresh;
 mod retry_after;
 mod settings;
 mod signing_keys;

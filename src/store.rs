@@ -21,6 +21,7 @@ pub mod migrations;
 mod nodes;
 mod pick_up;
 pub mod postgres;
+mod refreshes;
 mod rows;
 mod sessions;
 pub mod sqlite;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::begin_login::ENGINE;
+use super::late_tokens::{LateTokens, let_go};
 use super::poller::Waiting;
 use super::ports::{
     Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, SlotFate, Transition,
@@ -227,11 +228,12 @@ impl Engine {
                 true
             }
             Some(Transition::Lost(login)) => {
-                tracing::info!(
-                    login.id = %login.login_id,
-                    status = login.state.status().as_str(),
-                    "tokens came for a login that had ended; they are dropped"
-                );
+                let_go(LateTokens {
+                    login_id: login.login_id,
+                    registration: &login.registration,
+                    cause: "the login has ended",
+                    tokens: approved.tokens,
+                });
                 true
             }
             Some(Transition::NotFound) => true,

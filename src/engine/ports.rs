@@ -7,11 +7,13 @@
 mod actor;
 mod assertion;
 mod providers;
+mod refresh;
 mod store;
 mod wake;
 
 pub use actor::*;
 pub use assertion::*;
 pub use providers::*;
+pub use refresh::*;
 pub use store::*;
 pub use wake::*;

@@ -3,6 +3,7 @@
 mod backchannel;
 pub(super) mod form;
 mod metadata;
+mod refresh;
 mod token;
 mod userinfo;
 

@@ -5,6 +5,7 @@ use super::client_jwt::Taken;
 use super::delivery::Outbox;
 use super::faults::Faults;
 use super::requests::Requests;
+use super::sessions::Sessions;
 use super::settings::Lengths;
 use super::stats::Stats;
 
@@ -12,6 +13,7 @@ use super::stats::Stats;
 pub(super) struct State {
     pub settings: Lengths,
     pub requests: Requests,
+    pub sessions: Sessions,
     pub faults: Faults,
     pub stats: Stats,
     /// What the client is registered with.
@@ -26,6 +28,7 @@ impl State {
         Self {
             settings,
             requests: Requests::default(),
+            sessions: Sessions::default(),
             faults: Faults::default(),
             stats: Stats::default(),
             client: Registered::default(),

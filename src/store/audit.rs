@@ -41,6 +41,8 @@ pub mod event {
     pub const HANDLE_REPLAY: &str = "handle_replay";
     /// A *situation d'exercice* was chosen.
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
+    /// The provider has replaced a session's tokens.
+    pub const SESSION_REFRESHED: &str = "session.refreshed";
     /// active → ended.
     pub const SESSION_ENDED: &str = "session.ended";
 }

@@ -17,7 +17,7 @@ use super::sqlite;
 use crate::domain::secret::Secret;
 
 /// Number, name, SQLite text, PostgreSQL text.
-const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "first",
@@ -35,6 +35,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
         "assertions",
         include_str!("../../migrations/sqlite/0003_assertions.sql"),
         include_str!("../../migrations/postgres/0003_assertions.sql"),
+    ),
+    (
+        4,
+        "refresh",
+        include_str!("../../migrations/sqlite/0004_refresh.sql"),
+        include_str!("../../migrations/postgres/0004_refresh.sql"),
     ),
 ];
 

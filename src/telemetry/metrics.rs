@@ -22,6 +22,8 @@ pub const POLLS_TOTAL: &str = "relais_polls_total";
 pub const SESSIONS_ACTIVE: &str = "relais_sessions_active";
 /// Sessions by why they ended.
 pub const SESSIONS_ENDED_TOTAL: &str = "relais_sessions_ended_total";
+/// Refreshes by what they came back with.
+pub const REFRESHES_TOTAL: &str = "relais_refreshes_total";
 /// Calls to providers.
 pub const PROVIDER_REQUEST_SECONDS: &str = "relais_provider_request_seconds";
 /// Calls answered.
@@ -39,6 +41,7 @@ pub fn describe() {
     describe_counter!(POLLS_TOTAL, "Token polls by result");
     describe_gauge!(SESSIONS_ACTIVE, "Sessions that are active");
     describe_counter!(SESSIONS_ENDED_TOTAL, "Sessions by reason of end");
+    describe_counter!(REFRESHES_TOTAL, "Refreshes by result");
     describe_histogram!(PROVIDER_REQUEST_SECONDS, "Calls to providers");
     describe_histogram!(HTTP_REQUEST_SECONDS, "Calls answered");
     describe_gauge!(CERTIFICATE_EXPIRY, "When a certificate expires (Unix time)");
@@ -64,6 +67,11 @@ pub fn polled(registration: &RegistrationName, result: &'static str) {
 /// One session ended for `reason`.
 pub fn session_ended(reason: &'static str) {
     counter!(SESSIONS_ENDED_TOTAL, "reason" => reason).increment(1);
+}
+
+/// One refresh came back with `result`.
+pub fn refreshed(result: &'static str) {
+    counter!(REFRESHES_TOTAL, "result" => result).increment(1);
 }
 
 /// One call to `endpoint` of a provider took `length`.

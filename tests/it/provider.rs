@@ -10,6 +10,7 @@ mod id_token;
 mod op;
 mod polling;
 mod pushed;
+mod refresh;
 mod setup;
 mod signing;
 mod tls;

@@ -15,6 +15,7 @@ mod migrations;
 mod nodes;
 mod pick_ups;
 mod plans;
+mod refreshes;
 mod sealing;
 mod serve_lock;
 mod sessions;

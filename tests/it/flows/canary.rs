@@ -8,6 +8,7 @@
 mod faults;
 mod misplaced;
 mod needles;
+mod refreshed;
 mod signed;
 mod told;
 mod wiped;
@@ -275,6 +276,7 @@ async fn everything_on(backend: Backend) {
     faults::all(&world).await;
     misplaced::all(&world).await;
     told::all(&world).await;
+    refreshed::all(&world).await;
     nothing_leaks(world).await;
 }
 

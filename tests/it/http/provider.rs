@@ -12,8 +12,8 @@ use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::engine::ports::{
     Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
-    UserinfoUnavailable,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, StartFailure,
+    Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -145,15 +145,19 @@ impl Providers for Scripted {
         PushVerdict::Refused { reason: LoginReason::TokenInvalid }
     }
 
+    async fn refresh(&self, _: &RegistrationName, _: RefreshRequest) -> RefreshAnswer {
+        RefreshAnswer::Declined { retry_after: None }
+    }
+
     async fn userinfo(
         &self,
         _: &RegistrationName,
         _: Option<&str>,
         _: &Secret,
         _: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable> {
+    ) -> Result<Userinfo, UserinfoError> {
         if self.without_userinfo.load(Ordering::SeqCst) {
-            return Err(UserinfoUnavailable);
+            return Err(UserinfoError::Unavailable);
         }
         Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
     }
