@@ -158,12 +158,11 @@ async fn verified(
             NotVerified::UnknownKey => NO_SIGNING_KEY,
         }))
     };
-    match tokio::time::timeout(KEYS_PATIENCE, asking).await {
-        Ok(Some(verdict)) => verdict.map(|()| true),
-        Ok(None) | Err(_) => {
-            channel.log_invalid_answer("refresh", "no signing key: the first ID token is kept");
-            Ok(false)
-        }
+    if let Ok(Some(verdict)) = tokio::time::timeout(KEYS_PATIENCE, asking).await {
+        verdict.map(|()| true)
+    } else {
+        channel.log_invalid_answer("refresh", "no signing key: the first ID token is kept");
+        Ok(false)
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) struct Facts<'a> {
 }
 
 /// The refresh token of an answer.
+#[derive(Clone, Copy)]
 pub(super) enum RefreshToken<'a> {
     /// A new one of this name.
     Named(Uuid),
