@@ -14,6 +14,9 @@ use super::tls::{Pki, by_certificate, listen};
 
 const REFRESH_TOKEN: &str = "a refresh&token=+é";
 
+/// What is done to the claims of an ID token, and its name.
+type Change = (&'static str, fn(&mut Value));
+
 impl Setup {
     /// What a session that has been signed in would send.
     async fn refresh_request(&self) -> RefreshRequest {
@@ -104,7 +107,7 @@ async fn rp_083_what_the_answer_leaves_out_stays_as_it_was() {
 async fn rp_084_an_id_token_that_continues_the_first_is_taken() {
     let setup = Setup::new().await;
     let request = setup.refresh_request().await;
-    let changes: [(&str, fn(&mut Value)); 7] = [
+    let changes: [Change; 7] = [
         ("the same", |_| {}),
         ("no auth_time", |claims| without(claims, "auth_time")),
         ("no national identifier", |claims| {

@@ -90,7 +90,7 @@ async fn what_is_no_use_starts_no_refresh_and_a_use_does_from_the_half_of_the_to
         let session = stack.signed_in().await;
         let before = stack.calls("token").await;
         // Used, but not due.
-        stack.clock.advance(DUE - Duration::from_secs(1));
+        stack.clock.advance(Duration::from_secs(900));
         session.get("/v1/session").await.expect(200);
         session.get("/v1/session/userinfo").await.expect(200);
         stack.settle().await;
