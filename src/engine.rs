@@ -39,6 +39,7 @@ mod poller;
 pub mod ports;
 mod pushed;
 pub mod read_login;
+mod refresh;
 pub mod session;
 pub mod start_login;
 mod switched_off;
@@ -88,6 +89,7 @@ pub struct Engine {
     poller: Arc<poller::Poller>,
     userinfo: userinfo::Reads,
     outbox: outbox::Outbox,
+    refreshes: refresh::Refreshes,
     /// Rung when what is configured has changed.
     reconfigured: Notify,
     /// Turns of those who waited to read what has changed.
@@ -122,6 +124,7 @@ impl Engine {
             poller: Arc::default(),
             userinfo: userinfo::Reads::default(),
             outbox: outbox::Outbox::default(),
+            refreshes: refresh::Refreshes::default(),
             reconfigured: Notify::new(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),

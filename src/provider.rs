@@ -2,8 +2,8 @@
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
 //! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the conversations
-//! (`backchannel`, `token`, `userinfo`, `endings`), what a token of its proves (`jwt`, `id_token`, `logout_token`), and who
-//! it names (`subject`).
+//! (`backchannel`, `token`, `refresh`, `userinfo`, `endings`), what a token of its proves (`jwt`, `id_token`,
+//! `logout_token`), and who it names (`subject`).
 //! [`examine`] looks whether all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
@@ -27,6 +27,7 @@ mod logout_token;
 mod metadata;
 mod notification;
 mod oauth_error;
+mod refresh;
 mod retry_after;
 mod settings;
 mod signing_keys;

@@ -31,6 +31,7 @@ pub mod personality;
 mod phone;
 mod requests;
 pub mod server;
+mod sessions;
 mod settings;
 mod state;
 mod stats;
@@ -146,6 +147,7 @@ impl Simulator {
             settings.interval,
             settings.expires_in,
             settings.access_token_lifetime,
+            settings.personality.traits().refresh_expires_in,
         )?;
         let inner = Inner {
             path,

@@ -23,6 +23,7 @@ mod nodes;
 mod outbox;
 mod pick_up;
 pub mod postgres;
+mod refreshes;
 mod rows;
 mod sessions;
 pub mod sqlite;

@@ -65,8 +65,8 @@ struct Telling {
     claim: Attempt,
     left: Left,
     so_far: SoFar,
-    /// The provider did not answer, and when it wants to be asked again.
-    unheard: Option<Option<Duration>>,
+    /// The provider did not answer, and wants to be left alone for so long; zero where it said nothing about that.
+    unheard: Option<Duration>,
 }
 
 impl Telling {
@@ -77,7 +77,7 @@ impl Telling {
             Some(Heard::Refused) => self.so_far = SoFar::Refused,
             Some(Heard::NotOffered) => {}
             Some(Heard::Unreachable { retry_after }) => {
-                self.unheard = Some(retry_after);
+                self.unheard = Some(retry_after.unwrap_or_default());
                 return false;
             }
             None => return false,
@@ -166,7 +166,7 @@ impl Engine {
     /// The tokens first: whoever has them must not go on. What was not answered is the last that is tried.
     async fn tell_parts(&self, telling: &mut Telling) {
         let Some(tokens) = telling.entry.tokens.clone() else {
-            telling.unheard = Some(None);
+            telling.unheard = Some(Duration::ZERO);
             return;
         };
         let (registration, x5t) = (telling.entry.registration.clone(), telling.entry.x5t.clone());
@@ -253,7 +253,7 @@ impl Engine {
         let wait = match telling.unheard {
             // The node drains: somebody else may go on at once.
             None => Duration::ZERO,
-            Some(retry_after) => wait(entry.tries).max(retry_after.unwrap_or_default()),
+            Some(retry_after) => wait(entry.tries).max(retry_after),
         };
         let postpone = PostponeOutbox {
             outbox_id: entry.outbox_id,

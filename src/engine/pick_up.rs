@@ -11,13 +11,12 @@ use super::read_login::{ReadLoginError, TokenCall};
 use super::session::SessionView;
 use super::{CutShort, Engine};
 use crate::crypto::token::{draw_session_handle, hash_handle};
-use crate::domain::grant::GrantClaims;
+use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::random::uuid_v7;
 use crate::domain::secret::SessionHandle;
-use crate::domain::session::{Session, SessionEndReason, SessionState};
-use crate::domain::time::Timestamp;
+use crate::domain::session::{RefreshState, Session, SessionEndReason, SessionState};
 use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
@@ -109,15 +108,14 @@ impl Engine {
             // Wiped: the login, or its session, has ended since it was read.
             return Err(self.not_approved(&login).await?);
         };
-        let claims =
-            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        let claims = self.claims_of_login(&login, claims).await?;
         if !is_expected(&claims, &call) {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
         if !has_exercice(&claims, &call) {
             return Err(PickUpError::ExerciceUnknown(Box::new(login)));
         }
-        let session = self.new_session(&login, tokens.refresh_expires_at, call.exercice.clone());
+        let session = self.new_session(&login, Some(&tokens), call.exercice.clone());
         let (session, handle) = self.exchange(&login, session, &call.by).await?;
         Ok(PickedUp { view: SessionView { session, claims }, handle })
     }
@@ -131,8 +129,7 @@ impl Engine {
             // The session has ended since.
             return Err(PickUpError::AlreadyPickedUp(Box::new(login)));
         };
-        let claims =
-            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        let claims = self.claims_of_login(&login, claims).await?;
         if !is_expected(&claims, &call) {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
@@ -267,12 +264,8 @@ impl Engine {
         self.end(end, by).await.map(|_| ())
     }
 
-    fn new_session(
-        &self,
-        login: &Login,
-        grant_expires_at: Option<Timestamp>,
-        exercice: Option<String>,
-    ) -> Session {
+    /// The session to be; without tokens, one that a repetition does not need.
+    fn new_session(&self, login: &Login, tokens: Option<&Tokens>, exercice: Option<String>) -> Session {
         let now = self.clock.now();
         let policy =
             self.directory.load().application(&login.application).map(|application| application.session);
@@ -299,7 +292,9 @@ impl Engine {
             expires_at: arrived + absolute,
             idle,
             last_used_at: now,
-            grant_expires_at,
+            grant_expires_at: tokens.and_then(|tokens| tokens.refresh_expires_at),
+            refresh: tokens
+                .map_or_else(RefreshState::default, |tokens| RefreshState::of_new_tokens(tokens, arrived)),
             version: 1,
             attempt: self.attempt(),
             state: SessionState::Active,

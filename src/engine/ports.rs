@@ -9,6 +9,7 @@ mod assertion;
 mod endings;
 mod notification;
 mod providers;
+mod refresh;
 mod store;
 mod wake;
 
@@ -17,5 +18,6 @@ pub use assertion::*;
 pub use endings::*;
 pub use notification::*;
 pub use providers::*;
+pub use refresh::*;
 pub use store::*;
 pub use wake::*;

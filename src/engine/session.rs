@@ -71,7 +71,7 @@ pub enum SessionError {
 }
 
 impl Engine {
-    /// The session behind a handle; with `touch` this is a use, which keeps it alive.
+    /// The session behind a handle; with `touch` this is a use, which keeps it alive, here and at the provider.
     pub async fn use_session(
         self: &Arc<Self>,
         call: &HandleCall,
@@ -79,10 +79,18 @@ impl Engine {
     ) -> Result<SessionView, SessionError> {
         let presented = self.present(call).await?;
         let session = self.record(&presented, touch).await?;
+        if touch {
+            self.keep_alive(&session);
+        }
         let known = presented.claims.ok_or(SessionError::HandleInvalid)?;
-        let claims = self
-            .complete_claims(session.grant_id, &session.registration, session.x5t.as_deref(), known)
-            .await?;
+        let claims = self.claims_of_session(&session, touch, known).await?;
+        if touch && !claims.subject.complete {
+            // What was waited for may have been a refusal: nobody is shown a session that is over.
+            let now = self.store.session(session.session_id).await?.ok_or(SessionError::HandleInvalid)?;
+            if let SessionState::Ended { .. } = now.state {
+                return Err(ended(&now));
+            }
+        }
         Ok(SessionView { session, claims })
     }
 

@@ -123,8 +123,7 @@ impl Engine {
         self.end(end, &ENGINE).await.map(|_| ())
     }
 
-    /// The one way to end a session: writes, counts, logs, wakes, and has the provider told. The session as it is now,
-    /// whoever ended it.
+    /// Ends a session: writes, counts, logs, wakes, and has the provider told. The session as it is now, whoever ended it.
     pub(super) async fn end_session_for(
         &self,
         session_id: SessionId,
@@ -134,20 +133,25 @@ impl Engine {
         let end = EndSession { session_id, attempt: self.attempt(), now: self.clock.now(), reason };
         Ok(match self.store.end_session(end, by).await? {
             SessionTransition::Won(session) => {
-                metrics::session_ended(reason.as_str());
-                tracing::info!(
-                    session.id = %session_id,
-                    support_code = %session.support_code,
-                    reason = reason.as_str(),
-                    "a session has ended"
-                );
-                self.session_changed(session_id);
-                self.outbox.ring();
+                self.session_over(&session, reason);
                 Some(*session)
             }
             SessionTransition::Lost(session) => Some(*session),
             SessionTransition::NotFound => None,
         })
+    }
+
+    /// A session's end has been written: counts, logs, wakes, and has the provider told.
+    pub(super) fn session_over(&self, session: &Session, reason: SessionEndReason) {
+        metrics::session_ended(reason.as_str());
+        tracing::info!(
+            session.id = %session.session_id,
+            support_code = %session.support_code,
+            reason = reason.as_str(),
+            "a session has ended"
+        );
+        self.session_changed(session.session_id);
+        self.outbox.ring();
     }
 
     /// Compares once a second what waiting clients have seen with the store: messages may get lost.

@@ -18,8 +18,8 @@ use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
     Acknowledgement, Announcement, BackchannelRequest, Heard, LogoutVerdict, NoMetadata, PollRequest, Polled,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, Revoked, StartFailure, Unreadable, Userinfo,
-    UserinfoUnavailable,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked,
+    StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 
 use super::backchannel::{self, Sender};
@@ -30,7 +30,7 @@ use super::settings::{Credential, ProviderSettings, RegistrationSettings, Settin
 use super::signing_keys::SigningKeys;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
-use super::{endings, logout_token, notification, token};
+use super::{endings, logout_token, notification, refresh, token};
 
 /// How often metadata and keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -327,21 +327,30 @@ impl Providers for Clients {
         notification::judge(&channel, &settings.registration, &settings.id_token_algs, &pushed).await
     }
 
+    async fn refresh(&self, registration: &RegistrationName, request: RefreshRequest) -> RefreshAnswer {
+        let Some(client) = self.client(registration) else { return refresh::NOT_SENT };
+        let sender = client.sender(request.x5t.as_deref(), &*self.random);
+        let (Some(sender), Some(metadata)) = (sender, client.upstream.metadata()) else {
+            return refresh::NOT_SENT;
+        };
+        refresh::refresh(&sender, &metadata, &client.settings.id_token_algs, &request).await
+    }
+
     async fn userinfo(
         &self,
         registration: &RegistrationName,
         x5t: Option<&str>,
         access_token: &Secret,
         claims: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable> {
-        let client = self.client(registration).ok_or(UserinfoUnavailable)?;
+    ) -> Result<Userinfo, UserinfoError> {
+        let client = self.client(registration).ok_or(UserinfoError::Unavailable)?;
         let reader = Reader {
-            channel: client.channel(x5t).ok_or(UserinfoUnavailable)?,
+            channel: client.channel(x5t).ok_or(UserinfoError::Unavailable)?,
             client_id: &client.settings.registration.client_id,
             algs: &client.settings.id_token_algs,
         };
         let metadata = client.upstream.ensure_metadata(&reader.channel).await;
-        let metadata = metadata.map_err(|NoMetadata| UserinfoUnavailable)?;
+        let metadata = metadata.map_err(|NoMetadata| UserinfoError::Unavailable)?;
         userinfo::read(&reader, &metadata, access_token, claims).await
     }
 

@@ -4,6 +4,7 @@ mod backchannel;
 pub(super) mod form;
 mod logout;
 mod metadata;
+mod refresh;
 mod revocation;
 mod token;
 mod userinfo;

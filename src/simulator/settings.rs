@@ -1,7 +1,7 @@
 //! The settings that the control interface may change while the provider runs.
 //!
 //! `interval`, `expires_in` and `auto` count for requests that ring afterwards; a request keeps those it began
-//! with, as in Keycloak. `access_token_seconds` counts for the next token.
+//! with, as in Keycloak. `access_token_seconds`, `refresh_token_seconds` and `refresh` count for the next token.
 
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ pub(super) struct Lengths {
     pub expires_in: u64,
     /// Seconds that access and ID tokens live.
     pub access_token_seconds: u64,
+    /// Seconds that refresh tokens live.
+    pub refresh_token_seconds: u64,
+    /// What becomes of a refresh token that has been used.
+    pub refresh: Rotation,
     /// What becomes of a request without anybody touching the phone.
     pub auto: Option<Auto>,
     /// How the client is told; absent: it asks.
@@ -31,6 +35,19 @@ pub(super) struct Lengths {
     /// Where the client is told that somebody has left; absent: it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_uri: Option<String>,
+}
+
+/// What becomes of a refresh token that has been used: see [`super::sessions`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rotation {
+    /// It is spent; whoever comes with it again ends the session.
+    #[default]
+    Rotate,
+    /// It stays good.
+    Keep,
+    /// It is spent, but taken again for a while.
+    Grace,
 }
 
 /// A decision that makes itself.
@@ -57,6 +74,8 @@ pub(super) struct Change {
     interval: Option<u64>,
     expires_in: Option<u64>,
     access_token_seconds: Option<u64>,
+    refresh_token_seconds: Option<u64>,
+    refresh: Option<Rotation>,
     #[serde(default)]
     auto: Wish<Auto>,
     #[serde(default)]
@@ -116,11 +135,14 @@ impl Lengths {
         interval: Duration,
         expires_in: Duration,
         access_token: Duration,
+        refresh_token_seconds: u64,
     ) -> Result<Self, SimulatorError> {
         Ok(Self {
             interval: whole_seconds("interval", interval, HOUR)?,
             expires_in: whole_seconds("expires_in", expires_in, HOUR)?,
             access_token_seconds: whole_seconds("access_token_seconds", access_token, DAY)?,
+            refresh_token_seconds,
+            refresh: Rotation::default(),
             auto: None,
             delivery: None,
             backchannel_logout_uri: None,
@@ -139,6 +161,12 @@ impl Lengths {
                 change.access_token_seconds.unwrap_or(self.access_token_seconds),
                 DAY,
             )?,
+            refresh_token_seconds: within(
+                "refresh_token_seconds",
+                change.refresh_token_seconds.unwrap_or(self.refresh_token_seconds),
+                DAY,
+            )?,
+            refresh: change.refresh.unwrap_or(self.refresh),
             auto: change.auto.over(self.auto.as_ref()),
             delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
             backchannel_logout_uri,

@@ -6,6 +6,7 @@ use super::delivery::Outbox;
 use super::departures::Departures;
 use super::faults::Faults;
 use super::requests::Requests;
+use super::sessions::Sessions;
 use super::settings::Lengths;
 use super::stats::Stats;
 
@@ -14,6 +15,7 @@ pub(super) struct State {
     pub settings: Lengths,
     pub requests: Requests,
     pub departures: Departures,
+    pub sessions: Sessions,
     pub faults: Faults,
     pub stats: Stats,
     /// What the client is registered with.
@@ -29,6 +31,7 @@ impl State {
             settings,
             requests: Requests::default(),
             departures: Departures::default(),
+            sessions: Sessions::default(),
             faults: Faults::default(),
             stats: Stats::default(),
             client: Registered::default(),

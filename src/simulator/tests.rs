@@ -10,6 +10,7 @@ mod id_tokens;
 mod people;
 mod personalities;
 mod phone;
+mod refresh;
 mod server;
 mod token;
 mod userinfo;

@@ -49,6 +49,8 @@ pub mod event {
     pub const ASSERTION_REPLAY: &str = "assertion_replay";
     /// A *situation d'exercice* was chosen.
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
+    /// The provider has replaced a session's tokens.
+    pub const SESSION_REFRESHED: &str = "session.refreshed";
     /// active → ended.
     pub const SESSION_ENDED: &str = "session.ended";
     /// Tokens came for what had ended; their provider is to be told.

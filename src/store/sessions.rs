@@ -231,7 +231,12 @@ pub(super) async fn end(
     Ok(SessionTransition::Won(Box::new(row.session)))
 }
 
-async fn settle(db: &mut Db, session_id: SessionId, attempt: Attempt) -> Result<SessionTransition, Fault> {
+/// Nothing was changed: the session as it is now, and whether an earlier run of `attempt` made it so.
+pub(super) async fn settle(
+    db: &mut Db,
+    session_id: SessionId,
+    attempt: Attempt,
+) -> Result<SessionTransition, Fault> {
     let Some(row) = by_id(db, session_id).await? else { return Ok(SessionTransition::NotFound) };
     let session = Box::new(row.session);
     if session.attempt == attempt || audit::done_by(db, session.login_id, attempt).await?.is_some() {

@@ -28,6 +28,8 @@ pub const OUTBOX_ENTRIES: &str = "relais_outbox_entries";
 pub const OUTBOX_TOTAL: &str = "relais_outbox_total";
 /// Client assertions that were refused, by the rule that they broke.
 pub const ASSERTIONS_REFUSED_TOTAL: &str = "relais_assertions_refused_total";
+/// Refreshes by what they came back with.
+pub const REFRESHES_TOTAL: &str = "relais_refreshes_total";
 /// Calls to providers.
 pub const PROVIDER_REQUEST_SECONDS: &str = "relais_provider_request_seconds";
 /// Calls answered.
@@ -48,6 +50,7 @@ pub fn describe() {
     describe_gauge!(OUTBOX_ENTRIES, "Ends that providers are still to be told of");
     describe_counter!(OUTBOX_TOTAL, "Ends that providers were told of, by result");
     describe_counter!(ASSERTIONS_REFUSED_TOTAL, "Client assertions that were refused, by rule");
+    describe_counter!(REFRESHES_TOTAL, "Refreshes by result");
     describe_histogram!(PROVIDER_REQUEST_SECONDS, "Calls to providers");
     describe_histogram!(HTTP_REQUEST_SECONDS, "Calls answered");
     describe_gauge!(CERTIFICATE_EXPIRY, "When a certificate expires (Unix time)");
@@ -83,6 +86,11 @@ pub fn outbox(provider: &ProviderName, result: &'static str) {
 /// One client assertion broke `rule`.
 pub fn assertion_refused(rule: &'static str) {
     counter!(ASSERTIONS_REFUSED_TOTAL, "rule" => rule).increment(1);
+}
+
+/// One refresh came back with `result`.
+pub fn refreshed(result: &'static str) {
+    counter!(REFRESHES_TOTAL, "result" => result).increment(1);
 }
 
 /// One call to `endpoint` of a provider took `length`.

@@ -12,6 +12,7 @@ mod logout_token;
 mod op;
 mod polling;
 mod pushed;
+mod refresh;
 mod setup;
 mod signing;
 mod tls;

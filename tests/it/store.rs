@@ -18,6 +18,7 @@ mod nodes;
 mod outbox;
 mod pick_ups;
 mod plans;
+mod refreshes;
 mod sealing;
 mod serve_lock;
 mod sessions;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{Heard, LogoutVerdict, Revoked};
+use super::{Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
@@ -208,10 +208,16 @@ pub struct Userinfo {
     pub document: Secret,
 }
 
-/// Userinfo could not be had, or belongs to somebody else. Fails no login.
-#[derive(Clone, Copy, Debug, Error)]
-#[error("userinfo could not be read")]
-pub struct UserinfoUnavailable;
+/// Why userinfo could not be had. Fails no login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum UserinfoError {
+    /// 401: the access token is not taken (any more).
+    #[error("the provider does not take the access token")]
+    TokenRefused,
+    /// The provider does not answer, or what it says is not valid, or belongs to somebody else.
+    #[error("userinfo could not be read")]
+    Unavailable,
+}
 
 /// Every configured provider behind one door; the registration says which.
 #[async_trait]
@@ -241,6 +247,9 @@ pub trait Providers: Send + Sync + 'static {
     /// Judges an outcome that a provider has sent by itself. Asks for signing keys at most.
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict;
 
+    /// Sends one refresh, once, within the profile's time-out, and judges the answer.
+    async fn refresh(&self, registration: &RegistrationName, request: RefreshRequest) -> RefreshAnswer;
+
     /// Reads userinfo with the grant's access token; `claims` are those of the ID token.
     async fn userinfo(
         &self,
@@ -248,7 +257,7 @@ pub trait Providers: Send + Sync + 'static {
         x5t: Option<&str>,
         access_token: &Secret,
         claims: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable>;
+    ) -> Result<Userinfo, UserinfoError>;
 
     /// Tells that a token is not needed any more (RFC 7009). May be told twice.
     async fn revoke(

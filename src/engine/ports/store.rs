@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Actor, Endings, Note, Notifiable, SpendAssertion};
+use super::{
+    Actor, ClaimRefresh, EndRefused, Endings, Note, Notifiable, RefreshClaim, RefreshMiss, Renewal,
+    RenewalOutcome, SpendAssertion,
+};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -488,6 +491,19 @@ pub trait Store: Endings {
 
     /// `active` → `ended`.
     async fn end_session(&self, end: EndSession, by: &Actor) -> Result<SessionTransition, StoreError>;
+
+    /// Records that `owner` sends a session's refresh token. At most one attempt is under way over all nodes, and one
+    /// whose outcome nobody knows is followed by one further attempt with the same token.
+    async fn claim_refresh(&self, claim: ClaimRefresh) -> Result<RefreshClaim, StoreError>;
+
+    /// Replaces the tokens of an active session, if they are still those that were to be replaced; whoever brings them.
+    async fn renew(&self, renewal: Renewal) -> Result<RenewalOutcome, StoreError>;
+
+    /// Notes that an attempt brought nothing. Where it is not the present one any more nothing is written.
+    async fn miss_refresh(&self, miss: RefreshMiss) -> Result<(), StoreError>;
+
+    /// `active` → `ended`, if the tokens are still those that the provider refused.
+    async fn end_refused(&self, end: EndRefused) -> Result<SessionTransition, StoreError>;
 
     /// Active sessions that are over at `now` (see [`Session::overdue`]). At most `limit`.
     async fn overdue_sessions(

@@ -18,8 +18,8 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
 
 fn reply(simulator: &Simulator, call: &Call) -> Reply {
     let inner = &simulator.inner;
-    let said = if call.body.is_empty() { call.query.as_bytes() } else { &call.body[..] };
-    let Ok(form) = Form::parse(said) else {
+    let sent = if call.body.is_empty() { call.query.as_bytes() } else { &call.body[..] };
+    let Ok(form) = Form::parse(sent) else {
         return page(StatusCode::BAD_REQUEST, "duplicated_parameter", "Invalid request");
     };
     let Some(hint) = form.get("id_token_hint") else {

@@ -74,7 +74,7 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
 
 fn ciba(user_code: bool) -> Map<String, Value> {
     named([
-        ("grant_types_supported", json!(["urn:openid:params:grant-type:ciba"])),
+        ("grant_types_supported", json!(["urn:openid:params:grant-type:ciba", "refresh_token"])),
         ("response_types_supported", json!([])),
         ("id_token_signing_alg_values_supported", json!(["RS256"])),
         ("token_endpoint_auth_methods_supported", json!(["tls_client_auth", "client_secret_basic"])),

@@ -9,6 +9,7 @@ mod endings;
 mod faults;
 mod misplaced;
 mod needles;
+mod refreshed;
 mod signed;
 mod told;
 mod wiped;
@@ -279,6 +280,7 @@ async fn everything_on(backend: Backend) {
     misplaced::all(&world).await;
     told::all(&world).await;
     endings::all(&world).await;
+    refreshed::all(&world).await;
     nothing_leaks(world).await;
 }
 

@@ -14,8 +14,8 @@ use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
     Acknowledgement, Announcement, Approved, BackchannelRequest, Heard, LogoutVerdict, NoMetadata,
-    PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, Revoked,
-    StartFailure, Unreadable, Userinfo, UserinfoUnavailable,
+    PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
+    RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -163,15 +163,19 @@ impl Providers for Scripted {
         PushVerdict::Refused { reason: LoginReason::TokenInvalid }
     }
 
+    async fn refresh(&self, _: &RegistrationName, _: RefreshRequest) -> RefreshAnswer {
+        RefreshAnswer::Declined { retry_after: None }
+    }
+
     async fn userinfo(
         &self,
         _: &RegistrationName,
         _: Option<&str>,
         _: &Secret,
         _: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable> {
+    ) -> Result<Userinfo, UserinfoError> {
         if self.without_userinfo.load(Ordering::SeqCst) {
-            return Err(UserinfoUnavailable);
+            return Err(UserinfoError::Unavailable);
         }
         Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
     }

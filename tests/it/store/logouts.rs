@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use relais::crypto::ring::Purpose::{ProviderSession, ProviderSubject};
 use relais::domain::ids::{Attempt, SessionId};
 use relais::domain::session::{Session, SessionEndReason};
 use relais::domain::time::Timestamp;
@@ -99,7 +100,6 @@ async fn what_an_older_ring_key_hashed_is_found(h: Harness) {
     let older = ring("2026-10");
     let input = |value: &str| [&7u64.to_be_bytes()[..], b"psc-bas", value.as_bytes()].concat();
     let hash = |purpose, value| super::harness::hex(&older.hash(purpose, &input(value)).hash);
-    use relais::crypto::ring::Purpose::{ProviderSession, ProviderSubject};
     let (sid, sub) = (hash(ProviderSession, "one"), hash(ProviderSubject, "alice"));
     let literal = |hex: &str| if h.raw.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
     let sql = format!(

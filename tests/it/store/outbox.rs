@@ -6,6 +6,7 @@ use std::time::Duration;
 use relais::domain::grant::Tokens;
 use relais::domain::ids::{Attempt, LoginId, OutboxId};
 use relais::domain::login::EndStatus;
+use relais::domain::names::ProviderName;
 use relais::domain::session::SessionEndReason;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
@@ -88,7 +89,7 @@ async fn the_end_of_a_session_leaves_its_tokens_to_be_told(h: Harness) {
     assert_eq!(h.raw.number("SELECT count(*) FROM grants WHERE tokens IS NOT NULL").await, 0);
     assert!(h.store.outbox_due(at(19)).await.expect("works").is_empty());
     let due = h.store.outbox_due(at(20)).await.expect("works");
-    assert_eq!(due.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["psc-bas"]);
+    assert_eq!(due.iter().map(ProviderName::as_str).collect::<Vec<_>>(), ["psc-bas"]);
     let (_, claimed) = claim(&h, at(20)).await;
     let entry = claimed.first().expect("one");
     assert_eq!((claimed.len(), entry.login_id, entry.tries), (1, login_id, 1));
@@ -294,7 +295,7 @@ async fn providers_are_told_apart(h: Harness) {
     h.raw.run("UPDATE outbox SET provider = 'other'").await.expect("works");
     ended(&h, "person", SessionEndReason::Logout, at(20)).await;
     let due = h.store.outbox_due(at(20)).await.expect("works");
-    assert_eq!(due.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["other", "psc-bas"]);
+    assert_eq!(due.iter().map(ProviderName::as_str).collect::<Vec<_>>(), ["other", "psc-bas"]);
     assert_eq!(claim(&h, at(20)).await.1.len(), 1);
 }
 
