@@ -2,6 +2,7 @@
 
 mod backchannel;
 pub(super) mod form;
+mod introspection;
 mod logout;
 mod metadata;
 mod refresh;
@@ -28,6 +29,7 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route(&at(paths.jwks), get(endpoint(Endpoint::Jwks, metadata::jwks)))
         .route(&at(paths.backchannel), post(endpoint(Endpoint::Backchannel, backchannel::answer)))
         .route(&at(paths.token), post(endpoint(Endpoint::Token, token::answer)))
+        .route(&at(paths.introspection), post(endpoint(Endpoint::Introspection, introspection::answer)))
         .route(&at(paths.revocation), post(endpoint(Endpoint::Revocation, revocation::answer)))
         .route(&at(paths.logout), read_or_posted(endpoint(Endpoint::Logout, logout::answer)))
         .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));

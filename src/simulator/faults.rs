@@ -39,6 +39,7 @@ pub(super) enum Endpoint {
     Backchannel,
     Token,
     Userinfo,
+    Introspection,
     Revocation,
     Logout,
     /// A logout token: see [`super::backchannel_logout`].

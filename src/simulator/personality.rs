@@ -171,6 +171,7 @@ pub(super) struct Paths {
     pub backchannel: &'static str,
     pub token: &'static str,
     pub userinfo: &'static str,
+    pub introspection: &'static str,
     pub revocation: &'static str,
     pub logout: &'static str,
     pub jwks: &'static str,

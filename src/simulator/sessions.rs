@@ -127,6 +127,13 @@ impl Sessions {
         Presented::Taken(Box::new(session.begun.clone()))
     }
 
+    /// Whether a refresh token would be taken now.
+    pub(super) fn counts(&self, token: &Token, now: Monotonic) -> bool {
+        self.by_id
+            .get(&token.session)
+            .is_some_and(|session| !session.is_over && now < session.ends && session.current == token.id)
+    }
+
     /// Whether a session has been ended here.
     pub(super) fn is_over(&self, session: Uuid) -> bool {
         self.by_id.get(&session).is_some_and(|session| session.is_over)

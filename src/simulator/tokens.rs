@@ -237,14 +237,32 @@ fn refresh_token(simulator: &Simulator, facts: &Facts<'_>, id: Uuid) -> String {
     format!("{input}.{signature}")
 }
 
-/// What a refresh token of ours names, whether it still counts or not.
-pub(super) fn verified_refresh_token(simulator: &Simulator, text: &str) -> Option<Token> {
+/// The claims of a refresh token of ours, whether it still counts or not.
+pub(super) fn refresh_token_claims(simulator: &Simulator, text: &str) -> Option<Map<String, Value>> {
     let (input, signature) = text.rsplit_once('.')?;
     if from_base64url(signature)? != simulator.inner.realm_key.hs512(input) {
         return None;
     }
     let (_, claims) = input.split_once('.')?;
-    let claims: Map<String, Value> = serde_json::from_slice(&from_base64url(claims)?).ok()?;
+    serde_json::from_slice(&from_base64url(claims)?).ok()
+}
+
+/// Those of one that counts.
+pub(super) fn living_refresh_token(simulator: &Simulator, text: &str) -> Option<Map<String, Value>> {
+    let claims = refresh_token_claims(simulator, text)?;
+    let token = named(&claims)?;
+    let state = simulator.state();
+    let counts = state.departures.is_alive(token.session, &token.id.to_string())
+        && state.sessions.counts(&token, simulator.inner.clock.monotonic());
+    counts.then_some(claims)
+}
+
+/// What a refresh token of ours names, whether it still counts or not.
+pub(super) fn verified_refresh_token(simulator: &Simulator, text: &str) -> Option<Token> {
+    named(&refresh_token_claims(simulator, text)?)
+}
+
+fn named(claims: &Map<String, Value>) -> Option<Token> {
     let id = |name: &str| Uuid::parse_str(claims.get(name)?.as_str()?).ok();
     let scope = claims.get("scope")?.as_str()?.to_owned();
     Some(Token { session: id("sid")?, id: id("jti")?, scope })

@@ -29,8 +29,10 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
     let userinfo = json!(format!("{issuer}{}", paths.userinfo));
     let backchannel = json!(format!("{issuer}{}", paths.backchannel));
     let revocation = json!(format!("{issuer}{}", paths.revocation));
+    let introspection = json!(format!("{issuer}{}", paths.introspection));
     let aliases = json!({
         "token_endpoint": token,
+        "introspection_endpoint": introspection,
         "revocation_endpoint": revocation,
         "userinfo_endpoint": userinfo,
         "backchannel_authentication_endpoint": backchannel,
@@ -47,6 +49,7 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
         ("token_endpoint", token),
         ("userinfo_endpoint", userinfo),
         ("jwks_uri", json!(format!("{issuer}{}", paths.jwks))),
+        ("introspection_endpoint", introspection),
         ("revocation_endpoint", revocation),
         ("end_session_endpoint", json!(format!("{issuer}{}", paths.logout))),
         ("backchannel_logout_supported", json!(true)),

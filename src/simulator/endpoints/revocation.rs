@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
 use super::super::exchange::{Call, Reply};
-use super::super::jose::from_base64url;
 use super::super::personality::{Refusal, bad};
+use super::super::tokens::refresh_token_claims;
 use super::form::{Duplicated, Form, is_form};
 
 static MISSING: Refusal = bad("invalid_request", "Token not provided");
@@ -47,15 +47,7 @@ fn checked(simulator: &Simulator, call: &Call) -> Reply {
 /// Of a token that was given out here, dead or alive.
 fn claims(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
     let inner = &simulator.inner;
-    if let Some(claims) = inner.signing_key.verified_claims(token) {
-        return Some(claims);
-    }
-    let (input, signature) = token.rsplit_once('.')?;
-    if from_base64url(signature)? != inner.realm_key.hs512(input) {
-        return None;
-    }
-    let (_, claims) = input.split_once('.')?;
-    serde_json::from_slice(&from_base64url(claims)?).ok()
+    inner.signing_key.verified_claims(token).or_else(|| refresh_token_claims(simulator, token))
 }
 
 /// 200 with nothing in it.

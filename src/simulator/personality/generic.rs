@@ -40,6 +40,7 @@ pub(super) static TRAITS: Traits = Traits {
         backchannel: "/bc-authorize",
         token: "/token",
         userinfo: "/userinfo",
+        introspection: "/introspect",
         revocation: "/revoke",
         logout: "/logout",
         jwks: "/jwks",

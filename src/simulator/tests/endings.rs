@@ -148,3 +148,33 @@ async fn somebody_leaves_only_where_he_is_and_where_the_client_wants_to_hear_it(
     let unset = lab.settings(json!({ "backchannel_logout_uri": null })).await.json();
     assert!(unset.get("backchannel_logout_uri").is_none());
 }
+
+#[tokio::test]
+async fn introspection_tells_what_is_alive_and_nothing_of_anything_else() {
+    let lab = Lab::new();
+    let tokens = lab.tokens(DOCTOR, Value::Null).await;
+    let introspect = async |token: &Value| {
+        let path = lab.path(|paths| paths.introspection);
+        let token = token.as_str().expect("a token");
+        let answer = lab.send(lab.form(&path, &[], &[("client_id", "relais-demo"), ("token", token)])).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.json()
+    };
+    let dead = json!({ "active": false });
+    let access = introspect(&tokens["access_token"]).await;
+    assert_eq!((&access["active"], &access["SubjectNameID"]), (&json!(true), &json!(DOCTOR)));
+    assert_eq!((&access["client_id"], &access["token_type"]), (&json!("relais-demo"), &json!("Bearer")));
+    let refresh = introspect(&tokens["refresh_token"]).await;
+    assert_eq!((&refresh["active"], &refresh["token_type"]), (&json!(true), &json!("Refresh")));
+    assert!(refresh.get("SubjectNameID").is_none(), "of access tokens only");
+    for other in [&json!("x"), &tokens["id_token"]] {
+        assert_eq!(introspect(other).await, dead);
+    }
+    lab.revoke(&tokens["refresh_token"]).await;
+    for over in [&tokens["access_token"], &tokens["refresh_token"]] {
+        assert_eq!(introspect(over).await, dead);
+    }
+    let path = lab.path(|paths| paths.introspection);
+    let nobody = lab.form(&path, &[], &[("client_id", "somebody"), ("token", "x")]);
+    assert_eq!(lab.send(nobody).await.error().1, "invalid_client");
+}

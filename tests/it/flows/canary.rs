@@ -279,8 +279,8 @@ async fn everything_on(backend: Backend) {
     faults::all(&world).await;
     misplaced::all(&world).await;
     told::all(&world).await;
-    endings::all(&world).await;
     refreshed::all(&world).await;
+    endings::all(&world).await;
     nothing_leaks(world).await;
 }
 

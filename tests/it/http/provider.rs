@@ -47,7 +47,7 @@ pub struct Scripted {
     pub logout: Mutex<Option<LogoutVerdict>>,
     /// The logout tokens that were presented.
     pub presented: Mutex<Vec<String>>,
-    /// When polls are said to have gone out; `None`: when they were asked for.
+    /// When the next poll to be answered is said to have gone out; `None`: when it was asked for.
     pub sent: Mutex<Option<Monotonic>>,
 }
 
@@ -152,7 +152,7 @@ impl Providers for Scripted {
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer(number) }
+        Polled { sent: self.sent.lock().expect("lock").take(), answer: self.answer(number) }
     }
 
     fn announcement(&self, _: &SecretBytes, _: Timestamp) -> Result<Announcement, Unreadable> {

@@ -166,7 +166,8 @@ fn explain(
     let mut expected = Vec::with_capacity(order.len());
     for place in order {
         let mut next = worlds.last()?.clone();
-        expected.push(next.apply(&calls[*place]));
+        let found_nothing = !strict && order.len() > 1 && is_empty_adoption(&told[*place]);
+        expected.push(if found_nothing { told[*place].clone() } else { next.apply(&calls[*place]) });
         worlds.push(next);
     }
     let last = worlds.last()?;
@@ -181,6 +182,12 @@ fn explain(
         }
     }
     worlds.pop()
+}
+
+/// On PostgreSQL an adoption looks at the logins that were there when it began, and takes those that it still finds
+/// open: where one was replaced meanwhile it takes neither. The next one, a second later, takes the new one.
+fn is_empty_adoption(told: &Outcome) -> bool {
+    matches!(told, Outcome::Adopted { pending, starting } if pending.is_empty() && starting.is_empty())
 }
 
 /// Whether the caller was told what the model says. Who loses writes nothing, and on PostgreSQL looks only then who
