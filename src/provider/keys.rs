@@ -76,18 +76,33 @@ fn fits(key: &CoreJsonWebKey, alg: &CoreJwsSigningAlgorithm) -> bool {
     right_kind && right_alg
 }
 
-fn usable(key: Value) -> Option<CoreJsonWebKey> {
+fn usable(mut key: Value) -> Option<CoreJsonWebKey> {
     let text = |name: &str| key.get(name).and_then(Value::as_str);
     if text("use").is_some_and(|purpose| purpose != "sig") || !may_verify(&key) {
         return None;
     }
-    let strong = match text("kty")? {
-        "RSA" => RSA_BITS.contains(&bits(text("n")?)?) && has_sane_exponent(text("e")?),
-        "EC" => matches!(text("crv")?, "P-256" | "P-384"),
-        "OKP" => text("crv")? == "Ed25519",
-        _ => false,
-    };
-    if strong { serde_json::from_value(key).ok() } else { None }
+    match text("kty")? {
+        "RSA" if RSA_BITS.contains(&bits(text("n")?)?) && has_sane_exponent(text("e")?) => {}
+        "EC" => {
+            let alg = curve_alg(text("crv")?)?;
+            if key.get("alg").is_some_and(|own| !own.is_null() && own != alg) {
+                return None;
+            }
+            key["alg"] = alg.into();
+        }
+        "OKP" if text("crv")? == "Ed25519" => {}
+        _ => return None,
+    }
+    serde_json::from_value(key).ok()
+}
+
+/// The one algorithm that keys on a curve sign with (RFC 7518 §3.4), whether they name it or not.
+fn curve_alg(curve: &str) -> Option<&'static str> {
+    match curve {
+        "P-256" => Some("ES256"),
+        "P-384" => Some("ES384"),
+        _ => None,
+    }
 }
 
 fn may_verify(key: &Value) -> bool {
@@ -116,6 +131,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::settings::IdTokenAlg;
 
     fn rsa(bytes: usize, extra: &Value) -> Value {
         let mut key = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes]), "e": "AQAB"});
@@ -173,5 +189,29 @@ mod tests {
         assert_eq!(count(Some("k"), CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256), 2);
         assert_eq!(count(None, CoreJwsSigningAlgorithm::EdDsa), 1);
         assert_eq!(count(Some("other"), CoreJwsSigningAlgorithm::EdDsa), 0);
+    }
+    #[test]
+    fn r_c_01_the_curve_of_a_key_decides_its_algorithm() {
+        let ec = |crv: &str, alg: Value| json!({"kty": "EC", "crv": crv, "x": "AA", "y": "AA", "alg": alg});
+        let mut unnamed = ec("P-384", json!(null));
+        unnamed.as_object_mut().expect("an object").remove("alg");
+        for (key, fitting) in [
+            (ec("P-256", json!(null)), Some("ES256")),
+            (ec("P-256", json!("ES256")), Some("ES256")),
+            (ec("P-384", json!("ES384")), Some("ES384")),
+            (unnamed, Some("ES384")),
+            (ec("P-256", json!("ES384")), None),
+            (ec("P-384", json!("ES256")), None),
+            (ec("P-384", json!("ECDH-ES")), None),
+            (ec("P-384", json!(384)), None),
+            (ec("P-521", json!("ES384")), None),
+        ] {
+            let keys = Keys::read(json!({ "keys": [key] }).to_string().as_bytes());
+            assert_eq!(keys.is_ok(), fitting.is_some(), "{key}");
+            for alg in IdTokenAlg::ALL {
+                let fits = keys.as_ref().is_ok_and(|keys| !keys.candidates(None, &alg.jws()).is_empty());
+                assert_eq!(fits, fitting == Some(alg.as_str()), "{key}, {}", alg.as_str());
+            }
+        }
     }
 }
