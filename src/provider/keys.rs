@@ -153,13 +153,31 @@ mod tests {
             rsa(256, &json!({"kid": "wrap", "key_ops": ["wrapKey"]})),
             rsa(256, &json!({"kid": "text", "key_ops": "verify"})),
             rsa(256, &json!({"kid": "null", "key_ops": null})),
+            {"kty": "OKP", "crv": "X25519", "x": URL_SAFE_NO_PAD.encode([1; 32])},
             {"kty": "ML-DSA", "kid": "new"},
             {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"},
             {"kty": "RSA", "n": 12, "e": "AQAB"},
             {"kty": "oct", "k": "c2VjcmV0"},
             "no key at all",
         ]);
-        assert_eq!(read(&keys), Ok(1));
+        let keys = Keys::read(json!({ "keys": keys }).to_string().as_bytes()).expect("usable");
+        assert_eq!(keys.count(), 1);
+        let rs256 = CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256;
+        assert_eq!(keys.candidates(Some("good"), &rs256).len(), 1, "and not one of the others");
+    }
+
+    #[test]
+    fn r_c_09_the_bits_of_a_modulus_are_counted_from_its_first_one() {
+        let modulus = |first: &[u8], rest: usize| {
+            let bytes = [first, &vec![0xff; rest]].concat();
+            read(&json!([rsa(256, &json!({"n": URL_SAFE_NO_PAD.encode(bytes)}))]))
+        };
+        assert_eq!(modulus(&[0x80], 255), Ok(1), "2048");
+        assert_eq!(modulus(&[0, 0x80], 255), Ok(1), "2048, written longer");
+        assert_eq!(modulus(&[0x7f], 255), Err(KeysError::NoneUsable), "2047");
+        assert_eq!(modulus(&[0, 0xff], 254), Err(KeysError::NoneUsable), "2040, written longer");
+        assert_eq!(modulus(&[0xff], 511), Ok(1), "4096");
+        assert_eq!(modulus(&[1], 512), Err(KeysError::NoneUsable), "4097");
     }
 
     #[test]
@@ -173,6 +191,7 @@ mod tests {
                 "{exponent}"
             );
         }
+        assert_eq!(read(&json!(vec![rsa(256, &json!({})); 64])), Ok(64));
         assert_eq!(read(&json!(vec![rsa(256, &json!({})); 65])), Err(KeysError::TooMany));
     }
 

@@ -42,7 +42,7 @@ pub struct Scripted {
     /// Polls that have come, and those that are not answered yet.
     pub polls: AtomicUsize,
     pub polling: AtomicUsize,
-    /// When polls are said to have gone out; `None`: when they were asked for.
+    /// When the poll that is answered next is said to have gone out; `None`: when it was asked for.
     pub sent: Mutex<Option<Monotonic>>,
 }
 
@@ -147,7 +147,7 @@ impl Providers for Scripted {
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer(number) }
+        Polled { sent: self.sent.lock().expect("lock").take(), answer: self.answer(number) }
     }
 
     fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
