@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn read(keys: &Value) -> Result<usize, KeysError> {
-        Keys::read(json!({ "keys": keys }).to_string().as_bytes()).map(|keys| keys.0.len())
+        Keys::read(json!({ "keys": keys }).to_string().as_bytes()).map(|keys| keys.count())
     }
 
     #[test]

@@ -12,9 +12,9 @@ use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, Polled,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
-    UserinfoUnavailable,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, Expectation, NoMetadata, PollAnswer,
+    PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable,
+    Userinfo, UserinfoUnavailable,
 };
 use tokio::sync::watch;
 
@@ -44,6 +44,10 @@ pub struct Scripted {
     pub polling: AtomicUsize,
     /// When the poll that is answered next is said to have gone out; `None`: when it was asked for.
     pub sent: Mutex<Option<Monotonic>>,
+    /// What polls that say "pending" say about the next one.
+    pub retry_after: Mutex<Option<Duration>>,
+    /// What the answers to polls must agree with, oldest first.
+    pub expected: Mutex<Vec<Expectation>>,
 }
 
 impl Scripted {
@@ -56,7 +60,7 @@ impl Scripted {
             return PollAnswer::Ended { status, reason };
         }
         if !self.approves.load(Ordering::SeqCst) {
-            return PollAnswer::Pending { retry_after: None };
+            return PollAnswer::Pending { retry_after: *self.retry_after.lock().expect("lock") };
         }
         PollAnswer::Approved(Box::new(Approved {
             tokens: Tokens {
@@ -142,7 +146,8 @@ impl Providers for Scripted {
         }
     }
 
-    async fn poll(&self, _: &RegistrationName, _: PollRequest) -> Polled {
+    async fn poll(&self, _: &RegistrationName, request: PollRequest) -> Polled {
+        self.expected.lock().expect("lock").push(request.expectation);
         let number = self.polls.fetch_add(1, Ordering::SeqCst);
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
