@@ -198,6 +198,49 @@ mod tests {
     }
 
     #[test]
+    fn a_key_signs_by_what_its_type_does_and_by_nothing_else() {
+        use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
+        let set = json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(pair.public_key().as_ref())},
+        ]});
+        let keys = jwks::read(set.to_string().as_bytes()).expect("usable");
+        let by = |alg: &str| {
+            let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let message = format!("{}.{}", part(json!({ "alg": alg })), part(json!({"iss": "desk"})));
+            let signature = URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes()));
+            verified(&format!("{message}.{signature}"), &keys)
+        };
+        assert_eq!(by("EdDSA"), Ok(keys[0].thumbprint.clone()));
+        for other in ["ES256", "PS256"] {
+            assert_eq!(by(other), Err(AssertionError::Key), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_assertion_is_at_most_8_kib_long() {
+        let padded = |bytes: usize| {
+            let rest = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#));
+            format!("{rest}{}", "A".repeat(bytes - rest.len()))
+        };
+        assert_eq!(Assertion::read(&padded(8192)).err(), None);
+        assert_eq!(Assertion::read(&padded(8193)).err(), Some(AssertionError::Form));
+    }
+
+    #[test]
+    fn every_refusal_has_a_name_of_its_own_for_the_log() {
+        for (error, name) in [
+            (AssertionError::Form, "form"),
+            (AssertionError::Typ, "typ"),
+            (AssertionError::Alg, "alg"),
+            (AssertionError::Key, "kid"),
+            (AssertionError::Signature, "signature"),
+        ] {
+            assert_eq!(error.rule(), name);
+        }
+    }
+
+    #[test]
     fn a_signature_has_the_length_that_its_key_makes() {
         let rsa = generate_rsa_2048().expect("a key");
         for (pem, alg) in [

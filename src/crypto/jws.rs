@@ -91,8 +91,11 @@ pub fn numeric_date(claim: &Value) -> Option<i64> {
     const YEAR_9999: i64 = 253_402_300_799;
     let seconds = match claim.as_i64() {
         Some(seconds) => seconds,
-        #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked right below")]
-        None => claim.as_f64().filter(|seconds| seconds.is_finite() && seconds.abs() < 1e12)?.floor() as i64,
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is too large saturates, outside the bounds below"
+        )]
+        None => claim.as_f64()?.floor() as i64,
     };
     (0..=YEAR_9999).contains(&seconds).then_some(seconds)
 }
@@ -107,10 +110,27 @@ mod tests {
     fn r_c_02_only_sane_numbers_are_dates() {
         assert_eq!(numeric_date(&json!(1_795_312_800)), Some(1_795_312_800));
         assert_eq!(numeric_date(&json!(1_795_312_800.7)), Some(1_795_312_800));
-        for bad in
-            [json!("1795312800"), json!(-1), json!(9_223_372_036_854_775_808_u64), json!(1e300), json!(null)]
-        {
+        assert_eq!(numeric_date(&json!(0)), Some(0));
+        assert_eq!(numeric_date(&json!(253_402_300_799.9)), Some(253_402_300_799));
+        for bad in [
+            json!("1795312800"),
+            json!(-1),
+            json!(-0.5),
+            json!(253_402_300_800_i64),
+            json!(253_402_300_800.0),
+            json!(9_223_372_036_854_775_808_u64),
+            json!(1e300),
+            json!(-1e300),
+            json!(null),
+        ] {
             assert_eq!(numeric_date(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_may_be_as_long_as_the_caller_looks_at() {
+        let text = "e30.e30.eA";
+        assert!(Compact::read(text, text.len()).is_ok());
+        assert_eq!(Compact::read(text, text.len() - 1).err(), Some(CompactError::Size));
     }
 }

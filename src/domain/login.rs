@@ -441,3 +441,6 @@ impl Login {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,3 +215,66 @@ impl Session {
         if self.refresh.failures == 0 { Upstream::Live } else { Upstream::Retrying }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const PICKED_UP: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const MICROSECOND: Duration = Duration::from_micros(1);
+
+    /// Idle after half an hour; over after an hour or, where that is sooner, when its grant is.
+    fn session(used_after: Duration, grant_lives: Option<Duration>) -> Session {
+        Session {
+            session_id: SessionId(Uuid::from_u128(1)),
+            login_id: LoginId(Uuid::from_u128(2)),
+            grant_id: GrantId(Uuid::from_u128(3)),
+            tenant: "cabinet".parse().expect("a name"),
+            application: "logiciel".parse().expect("a name"),
+            registration: "lps".parse().expect("a name"),
+            provider: "psc".parse().expect("a name"),
+            environment: Environment::Test,
+            support_code: SupportCode::from_compact("K7QM2P4X".to_owned()),
+            reference: None,
+            x5t: None,
+            exercice: None,
+            created_at: PICKED_UP,
+            expires_at: PICKED_UP + Duration::from_hours(1),
+            idle: Duration::from_mins(30),
+            last_used_at: PICKED_UP + used_after,
+            grant_expires_at: grant_lives.map(|life| PICKED_UP + life),
+            version: 1,
+            attempt: Attempt(Uuid::from_u128(4)),
+            state: SessionState::Active,
+            refresh: RefreshState::default(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_over_from_the_first_of_its_three_ends_on() {
+        let minutes = Duration::from_mins;
+        for (used_after, grant_lives, end, reason) in [
+            (minutes(0), None, minutes(30), SessionEndReason::Idle),
+            (minutes(20), None, minutes(50), SessionEndReason::Idle),
+            (minutes(45), None, minutes(60), SessionEndReason::Absolute),
+            (minutes(45), Some(minutes(90)), minutes(60), SessionEndReason::Absolute),
+            (minutes(20), Some(minutes(40)), minutes(40), SessionEndReason::ReauthRequired),
+        ] {
+            let session = session(used_after, grant_lives);
+            let end = PICKED_UP + end;
+            assert_eq!(session.overdue(end - MICROSECOND), None, "{reason:?}");
+            assert_eq!(session.overdue(end), Some(reason));
+            assert_eq!(session.idle_expires_at(), end, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_word_for_a_reason_is_read_back_as_that_reason() {
+        for reason in SessionEndReason::ALL {
+            assert_eq!(SessionEndReason::parse(reason.as_str()), Some(reason));
+        }
+        assert_eq!(SessionEndReason::parse("Idle"), None);
+    }
+}

@@ -87,6 +87,8 @@ mod tests {
         let secs = now().as_secs();
         assert_eq!(judged(|_| {}), Ok(()));
         assert_eq!(judged(|claims| claims["exp"] = json!(secs + 1)), Ok(()));
+        assert_eq!(judged(|claims| claims["nbf"] = json!(secs + 60)), Ok(()));
+        assert_eq!(judged(|claims| claims["iat"] = json!(secs + 60)), Ok(()));
         let made_at = |iat: i64, exp: i64| {
             judged(|claims| {
                 claims["iat"] = json!(iat);

@@ -215,6 +215,47 @@ mod tests {
         for bad in ["", "a.b", "..", &format!("{good}.x"), &good.replace('.', "=.")] {
             assert_eq!(Unverified::read(bad, &ID_TOKEN, ALGS).err(), Some(JwtError::Form), "{bad}");
         }
-        assert_eq!(Unverified::read(&"a".repeat(MAX_SIZE + 1), &ID_TOKEN, ALGS).err(), Some(JwtError::Size));
+        let padded = |bytes: usize| {
+            let rest = token(&json!({"alg": "RS256"}), "{}");
+            format!("{rest}{}", "A".repeat(bytes - rest.len()))
+        };
+        assert_eq!(Unverified::read(&padded(32_768), &ID_TOKEN, ALGS).err(), None);
+        assert_eq!(Unverified::read(&padded(32_769), &ID_TOKEN, ALGS).err(), Some(JwtError::Size));
+    }
+
+    #[test]
+    fn r_c_02_times_count_to_the_second_and_a_refusal_names_its_rule() {
+        let now = 1_800_000_000;
+        let checked = |name: &str, value: Value| {
+            let claims = json!({ name: value });
+            check_times(claims.as_object().expect("an object"), Timestamp::from_secs(now))
+        };
+        for (name, last_good, first_bad) in
+            [("exp", now - 29, now - 30), ("nbf", now + 30, now + 31), ("iat", now + 60, now + 61)]
+        {
+            assert_eq!(checked(name, json!(last_good)), Ok(()), "{name}");
+            for bad in [json!(first_bad), json!(now.to_string()), json!(null)] {
+                assert_eq!(checked(name, bad), Err(name));
+            }
+        }
+        for (name, long_past_or_to_come) in [("exp", now + 86_400), ("nbf", 0), ("iat", 0)] {
+            assert_eq!(checked(name, json!(long_past_or_to_come)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_a_name_of_its_own_for_the_log() {
+        let all = [
+            (JwtError::Size, "size"),
+            (JwtError::Form, "form"),
+            (JwtError::Alg, "alg"),
+            (JwtError::Header, "header"),
+            (JwtError::Typ, "typ"),
+            (JwtError::NoKey, "signing_key"),
+            (JwtError::Signature, "signature"),
+        ];
+        for (error, name) in all {
+            assert_eq!(rule(error), name);
+        }
     }
 }

@@ -76,18 +76,33 @@ fn fits(key: &CoreJsonWebKey, alg: &CoreJwsSigningAlgorithm) -> bool {
     right_kind && right_alg
 }
 
-fn usable(key: Value) -> Option<CoreJsonWebKey> {
+fn usable(mut key: Value) -> Option<CoreJsonWebKey> {
     let text = |name: &str| key.get(name).and_then(Value::as_str);
     if text("use").is_some_and(|purpose| purpose != "sig") || !may_verify(&key) {
         return None;
     }
-    let strong = match text("kty")? {
-        "RSA" => RSA_BITS.contains(&bits(text("n")?)?) && has_sane_exponent(text("e")?),
-        "EC" => matches!(text("crv")?, "P-256" | "P-384"),
-        "OKP" => text("crv")? == "Ed25519",
-        _ => false,
-    };
-    if strong { serde_json::from_value(key).ok() } else { None }
+    match text("kty")? {
+        "RSA" if RSA_BITS.contains(&bits(text("n")?)?) && has_sane_exponent(text("e")?) => {}
+        "EC" => {
+            let alg = curve_alg(text("crv")?)?;
+            if key.get("alg").is_some_and(|own| !own.is_null() && own != alg) {
+                return None;
+            }
+            key["alg"] = alg.into();
+        }
+        "OKP" if text("crv")? == "Ed25519" => {}
+        _ => return None,
+    }
+    serde_json::from_value(key).ok()
+}
+
+/// The one algorithm that keys on a curve sign with (RFC 7518 §3.4), whether they name it or not.
+fn curve_alg(curve: &str) -> Option<&'static str> {
+    match curve {
+        "P-256" => Some("ES256"),
+        "P-384" => Some("ES384"),
+        _ => None,
+    }
 }
 
 fn may_verify(key: &Value) -> bool {
@@ -116,6 +131,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::settings::IdTokenAlg;
 
     fn rsa(bytes: usize, extra: &Value) -> Value {
         let mut key = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes]), "e": "AQAB"});
@@ -126,7 +142,7 @@ mod tests {
     }
 
     fn read(keys: &Value) -> Result<usize, KeysError> {
-        Keys::read(json!({ "keys": keys }).to_string().as_bytes()).map(|keys| keys.0.len())
+        Keys::read(json!({ "keys": keys }).to_string().as_bytes()).map(|keys| keys.count())
     }
 
     #[test]
@@ -137,13 +153,31 @@ mod tests {
             rsa(256, &json!({"kid": "wrap", "key_ops": ["wrapKey"]})),
             rsa(256, &json!({"kid": "text", "key_ops": "verify"})),
             rsa(256, &json!({"kid": "null", "key_ops": null})),
+            {"kty": "OKP", "crv": "X25519", "x": URL_SAFE_NO_PAD.encode([1; 32])},
             {"kty": "ML-DSA", "kid": "new"},
             {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"},
             {"kty": "RSA", "n": 12, "e": "AQAB"},
             {"kty": "oct", "k": "c2VjcmV0"},
             "no key at all",
         ]);
-        assert_eq!(read(&keys), Ok(1));
+        let keys = Keys::read(json!({ "keys": keys }).to_string().as_bytes()).expect("usable");
+        assert_eq!(keys.count(), 1);
+        let rs256 = CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256;
+        assert_eq!(keys.candidates(Some("good"), &rs256).len(), 1, "and not one of the others");
+    }
+
+    #[test]
+    fn r_c_09_the_bits_of_a_modulus_are_counted_from_its_first_one() {
+        let modulus = |first: &[u8], rest: usize| {
+            let bytes = [first, &vec![0xff; rest]].concat();
+            read(&json!([rsa(256, &json!({"n": URL_SAFE_NO_PAD.encode(bytes)}))]))
+        };
+        assert_eq!(modulus(&[0x80], 255), Ok(1), "2048");
+        assert_eq!(modulus(&[0, 0x80], 255), Ok(1), "2048, written longer");
+        assert_eq!(modulus(&[0x7f], 255), Err(KeysError::NoneUsable), "2047");
+        assert_eq!(modulus(&[0, 0xff], 254), Err(KeysError::NoneUsable), "2040, written longer");
+        assert_eq!(modulus(&[0xff], 511), Ok(1), "4096");
+        assert_eq!(modulus(&[1], 512), Err(KeysError::NoneUsable), "4097");
     }
 
     #[test]
@@ -157,6 +191,7 @@ mod tests {
                 "{exponent}"
             );
         }
+        assert_eq!(read(&json!(vec![rsa(256, &json!({})); 64])), Ok(64));
         assert_eq!(read(&json!(vec![rsa(256, &json!({})); 65])), Err(KeysError::TooMany));
     }
 
@@ -173,5 +208,29 @@ mod tests {
         assert_eq!(count(Some("k"), CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256), 2);
         assert_eq!(count(None, CoreJwsSigningAlgorithm::EdDsa), 1);
         assert_eq!(count(Some("other"), CoreJwsSigningAlgorithm::EdDsa), 0);
+    }
+    #[test]
+    fn r_c_01_the_curve_of_a_key_decides_its_algorithm() {
+        let ec = |crv: &str, alg: Value| json!({"kty": "EC", "crv": crv, "x": "AA", "y": "AA", "alg": alg});
+        let mut unnamed = ec("P-384", json!(null));
+        unnamed.as_object_mut().expect("an object").remove("alg");
+        for (key, fitting) in [
+            (ec("P-256", json!(null)), Some("ES256")),
+            (ec("P-256", json!("ES256")), Some("ES256")),
+            (ec("P-384", json!("ES384")), Some("ES384")),
+            (unnamed, Some("ES384")),
+            (ec("P-256", json!("ES384")), None),
+            (ec("P-384", json!("ES256")), None),
+            (ec("P-384", json!("ECDH-ES")), None),
+            (ec("P-384", json!(384)), None),
+            (ec("P-521", json!("ES384")), None),
+        ] {
+            let keys = Keys::read(json!({ "keys": [key] }).to_string().as_bytes());
+            assert_eq!(keys.is_ok(), fitting.is_some(), "{key}");
+            for alg in IdTokenAlg::ALL {
+                let fits = keys.as_ref().is_ok_and(|keys| !keys.candidates(None, &alg.jws()).is_empty());
+                assert_eq!(fits, fitting == Some(alg.as_str()), "{key}, {}", alg.as_str());
+            }
+        }
     }
 }

@@ -90,3 +90,137 @@ fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::domain::profile::ProfileName;
+    use crate::domain::secret::Secret;
+    use crate::engine::ports::Expectation;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// The rule that these claims break, where they come in this way and the authentication is this old at most.
+    fn broken(
+        came: Came,
+        max_age: Option<Duration>,
+        change: impl FnOnce(&mut Value),
+    ) -> Option<&'static str> {
+        let mut claims = json!({
+            "iss": "https://op.example", "sub": "f:op:1", "aud": "us", "exp": NOW + 120, "iat": NOW,
+        });
+        change(&mut claims);
+        let expectation = Expectation {
+            login_hint: Secret::new("899700000001"),
+            scope: Vec::new(),
+            acr_values: Vec::new(),
+            started_at: Timestamp::from_secs(NOW - 10),
+            lifetime: Duration::from_mins(2),
+        };
+        let terms = Terms {
+            issuer: "https://op.example",
+            client_id: "us",
+            algs: &[],
+            profile: ProfileName::Generic.profile(),
+            expectation: &expectation,
+            auth_req_id: &Secret::new("request"),
+            came,
+            max_age,
+            now: Timestamp::from_secs(NOW),
+        };
+        let claims = claims.as_object().expect("an object");
+        let judged = check_form(claims).and_then(|()| check(claims, &terms));
+        judged.err().map(|refusal| refusal.rule)
+    }
+
+    fn asked(name: &str, value: Value) -> Option<&'static str> {
+        broken(Came::Asked, None, |claims| claims[name] = value)
+    }
+
+    #[test]
+    fn r_c_02_each_claim_that_counts_is_there_and_of_its_type() {
+        assert_eq!(broken(Came::Asked, None, |_| {}), None);
+        for name in ["iss", "sub", "aud", "exp", "iat"] {
+            let without = |claims: &mut Value| drop(claims.as_object_mut().expect("an object").remove(name));
+            assert_eq!(broken(Came::Asked, None, without), Some(name));
+            for odd in [json!(null), json!({}), json!("")] {
+                assert_eq!(asked(name, odd.clone()), Some(name), "{odd}");
+            }
+        }
+        for name in ["nbf", "auth_time"] {
+            assert_eq!(asked(name, json!(NOW)), None);
+            assert_eq!(asked(name, json!(NOW.to_string())), Some(name));
+        }
+    }
+
+    #[test]
+    fn rp_072_a_subject_is_at_most_255_printable_ascii_characters() {
+        for (sub, good) in [
+            ("x".repeat(255), true),
+            ("x".repeat(256), false),
+            ("f:op:1 ~".to_owned(), true),
+            ("é".to_owned(), false),
+            ("a\nb".to_owned(), false),
+            ("a\u{7f}".to_owned(), false),
+        ] {
+            assert_eq!(asked("sub", json!(sub)).is_none(), good, "{sub:?}");
+        }
+    }
+
+    #[test]
+    fn rp_064_065_066_it_is_of_this_provider_for_us_alone() {
+        for (name, value, good) in [
+            ("iss", json!("https://op.example/"), false),
+            ("aud", json!(["us"]), true),
+            ("aud", json!(["us", "us"]), false),
+            ("aud", json!(["them", "us"]), false),
+            ("aud", json!("them"), false),
+            ("azp", json!("us"), true),
+            ("azp", json!("them"), false),
+            ("azp", json!(null), false),
+        ] {
+            assert_eq!(asked(name, value.clone()), (!good).then_some(name), "{value}");
+        }
+    }
+
+    #[test]
+    fn rp_077_a_pushed_one_names_the_request_and_one_that_was_asked_for_names_no_other() {
+        for (value, when_asked, when_pushed) in
+            [(None, true, false), (Some("request"), true, true), (Some("other"), false, false)]
+        {
+            for (came, good) in [(Came::Asked, when_asked), (Came::Pushed, when_pushed)] {
+                let name = |claims: &mut Value| {
+                    if let Some(value) = value {
+                        claims[AUTH_REQ_ID] = json!(value);
+                    }
+                };
+                assert_eq!(broken(came, None, name).is_none(), good, "{came:?} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rp_070_075_its_age_counts_to_the_second() {
+        // Five minutes older than the login may become.
+        assert_eq!(asked("iat", json!(NOW - 420)), None);
+        assert_eq!(asked("iat", json!(NOW - 421)), Some("iat"));
+        assert_eq!(asked("auth_time", json!(NOW + 60)), None);
+        assert_eq!(asked("auth_time", json!(NOW + 61)), Some("auth_time"));
+        assert_eq!(asked("auth_time", json!(0)), None, "however old, where nobody says how old it may be");
+        let aged = |auth_time: Option<i64>| {
+            broken(Came::Asked, Some(Duration::from_hours(1)), |claims| {
+                if let Some(auth_time) = auth_time {
+                    claims["auth_time"] = json!(auth_time);
+                }
+            })
+        };
+        assert_eq!(aged(Some(NOW - 3630)), None);
+        assert_eq!(aged(Some(NOW - 3631)), Some("auth_time"));
+        assert_eq!(aged(Some(NOW + 60)), None);
+        assert_eq!(aged(Some(NOW + 61)), Some("auth_time"));
+        assert_eq!(aged(None), Some("auth_time"));
+    }
+}

@@ -5,6 +5,7 @@ mod discovery;
 mod id_token;
 mod polling;
 mod start;
+mod store;
 mod userinfo;
 
 use serde_json::{Value, json};

@@ -93,3 +93,40 @@ async fn rp_042_the_interval_counts_from_when_the_poll_went_out_and_not_from_whe
     world.clock.wake_after(pace).await;
     world.happens("the second poll", || polls(&world) == 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_070_an_id_token_is_no_older_than_its_login_may_become() {
+    let world = World::new().await;
+    let body = json!({ "login_hint": "899700000001", "requested_expiry": 60 }).to_string();
+    let started = world.start_with(LOGICIEL, &[], &body).await;
+    assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+    world.clock.wake_after(Duration::from_millis(5250)).await;
+    world.happens("a poll", || polls(&world) == 1).await;
+    let expected = world.provider.expected.lock().expect("lock").pop().expect("a poll");
+    assert_eq!(expected.lifetime, Duration::from_mins(1), "and not what the provider would have given");
+    assert_eq!(expected.login_hint.expose(), "899700000001");
+    assert_eq!(
+        (expected.scope.join(" "), expected.acr_values.join(" ")),
+        ("openid scope_all".into(), "eidas1".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_048_a_last_poll_that_is_held_back_goes_out_while_it_can_be_answered_before_the_sweeper_comes() {
+    let pace = Duration::from_millis(5250);
+    let lifetime = Duration::from_mins(2);
+    // 45 s after the deadline whoever is left is swept; a poll may take 8 s, and there are 2 s to spare.
+    let last = lifetime - pace + Duration::from_secs(35);
+    for (held_back, wakes_after, most_polls) in
+        [(last, last, 2), (last + Duration::from_millis(1), lifetime - pace, 1)]
+    {
+        let world = World::new().await;
+        *world.provider.retry_after.lock().expect("lock") = Some(held_back);
+        let login = world.start(LOGICIEL).await;
+        world.clock.wake_after(pace).await;
+        world.happens("the first poll", || polls(&world) == 1).await;
+        world.clock.wake_after(wakes_after).await;
+        world.until(&login, "expired").await;
+        assert_eq!(polls(&world), most_polls, "{held_back:?}");
+    }
+}

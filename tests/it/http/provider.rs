@@ -13,9 +13,9 @@ use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, Heard, LogoutVerdict, NoMetadata,
-    PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
-    RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, Expectation, Heard, LogoutVerdict,
+    NoMetadata, PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome,
+    RefreshAnswer, RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -49,6 +49,10 @@ pub struct Scripted {
     pub presented: Mutex<Vec<String>>,
     /// When the next poll to be answered is said to have gone out; `None`: when it was asked for.
     pub sent: Mutex<Option<Monotonic>>,
+    /// What polls that say "pending" say about the next one.
+    pub retry_after: Mutex<Option<Duration>>,
+    /// What the answers to polls must agree with, oldest first.
+    pub expected: Mutex<Vec<Expectation>>,
 }
 
 impl Scripted {
@@ -61,7 +65,7 @@ impl Scripted {
             return PollAnswer::Ended { status, reason };
         }
         if !self.approves.load(Ordering::SeqCst) {
-            return PollAnswer::Pending { retry_after: None };
+            return PollAnswer::Pending { retry_after: *self.retry_after.lock().expect("lock") };
         }
         PollAnswer::Approved(Box::new(Approved {
             tokens: Tokens {
@@ -147,7 +151,8 @@ impl Providers for Scripted {
         }
     }
 
-    async fn poll(&self, _: &RegistrationName, _: PollRequest) -> Polled {
+    async fn poll(&self, _: &RegistrationName, request: PollRequest) -> Polled {
+        self.expected.lock().expect("lock").push(request.expectation);
         let number = self.polls.fetch_add(1, Ordering::SeqCst);
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;

@@ -58,6 +58,26 @@ impl Database {
         self.run("ROLLBACK").await;
     }
 
+    /// Takes no transition any more, until [`Database::thaw`]: none is written without its audit record.
+    pub async fn freeze(&mut self) {
+        self.run(match self {
+            Self::Sqlite { .. } => {
+                "CREATE TRIGGER frozen BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'frozen'); END"
+            }
+            Self::Postgres(_) => "ALTER TABLE audit ADD CONSTRAINT frozen CHECK (seq < 0) NOT VALID",
+        })
+        .await;
+    }
+
+    /// Takes transitions again.
+    pub async fn thaw(&mut self) {
+        self.run(match self {
+            Self::Sqlite { .. } => "DROP TRIGGER frozen",
+            Self::Postgres(_) => "ALTER TABLE audit DROP CONSTRAINT frozen",
+        })
+        .await;
+    }
+
     /// Everything that is stored: the bytes of SQLite's files, or every table of PostgreSQL as text (bytes are
     /// hexadecimal there).
     pub async fn dump(&mut self) -> Vec<u8> {

@@ -68,6 +68,25 @@ async fn rp_096_a_push_waits_for_a_database_that_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_l_04_tokens_that_are_pushed_too_late_are_recorded_once_that_can_be_written() {
+    const DROPPED: &str = "SELECT count(*) FROM audit WHERE event = 'login.tokens_dropped'";
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().delivery("push").start().await;
+        let mut database = Database::of(&stack.config).await;
+        let login = Told::start(&stack, DOCTOR).await;
+        login.holder.delete(&login.path).await.expect(204);
+        database.freeze().await;
+        stack.decide("approve", Value::Null).await;
+        stack.pass(Duration::from_secs(3)).await;
+        assert!(answered(&stack).await.is_empty(), "{backend:?}");
+        database.thaw().await;
+        stack.pass(Duration::from_millis(500)).await;
+        stack.eventually("the push is answered", async || answered(&stack).await == [204]).await;
+        assert_eq!(database.number(DROPPED).await, 1, "{backend:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rp_096_a_push_that_waits_is_written_while_the_node_drains() {
     for backend in BACKENDS {
         let (mut stack, start) = outcome_before_acknowledgement(backend).await;
