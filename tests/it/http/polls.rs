@@ -116,9 +116,9 @@ async fn rp_048_a_last_poll_that_is_held_back_goes_out_while_it_can_be_answered_
     let pace = Duration::from_millis(5250);
     let lifetime = Duration::from_mins(2);
     // 45 s after the deadline whoever is left is swept; a poll may take 8 s, and there are 2 s to spare.
-    let last = lifetime - pace + Duration::from_secs(35);
+    let last = lifetime.saturating_sub(pace) + Duration::from_secs(35);
     for (held_back, wakes_after, most_polls) in
-        [(last, last, 2), (last + Duration::from_millis(1), lifetime - pace, 1)]
+        [(last, last, 2), (last + Duration::from_millis(1), lifetime.saturating_sub(pace), 1)]
     {
         let world = World::new().await;
         *world.provider.retry_after.lock().expect("lock") = Some(held_back);
