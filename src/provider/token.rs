@@ -182,7 +182,7 @@ pub async fn approved(
     })?;
     let scope = answer.scope.unwrap_or_else(|| terms.expectation.scope.clone());
     Ok(Approved {
-        claims: subject::from_id_token(&claims, terms.profile, scope),
+        claims: subject::from_id_token(&claims, channel.claims, scope),
         tokens: Tokens {
             access_token: answer.access_token,
             access_expires_at: answer.expires_in.map(|life| terms.now + life),

@@ -1,6 +1,7 @@
 //! What users do, end to end, on both stores.
 
 mod canary;
+mod claims;
 mod client_auth;
 mod credentials;
 mod endings;

@@ -253,6 +253,46 @@ fn registrations() {
 }
 
 #[test]
+fn paths_into_claims() {
+    let claims = "registrations.lps.claims";
+    let refused_as = |key: &str, value: &str, part: &str| {
+        let mut house = House::new();
+        house.set(&format!("{claims}.{key}"), Some(value));
+        let told = house.problem();
+        assert!(told.starts_with(&format!("{claims}.{key}: ")) && told.contains(part), "{key}: {told}");
+    };
+    refused_as("groups", "\"realm_access..roles\"", "without characters");
+    refused_as("groups", "\"roles[0]\"", "an array stands for each of its items");
+    refused_as("groups", "\"$.roles\"", "double quotes");
+    refused_as("groups", "\"\"", "empty");
+    refused_as("groups", "[\"roles\"]", "not a text");
+    refused_as("national_id", "\"a b\"", "'\"https://example.fr/groups\"'");
+    refused_as("name", "'\"a'", "does not enclose a whole name");
+    refused_as("exercice.site.siret", "\".siret\"", "realm_access.roles");
+    refused_as("exercice.profesion", "\"job\"", "did you mean `profession`?");
+    refused_as("memberof", "\"memberOf\"", "unknown key");
+    let mut house = House::new();
+    house.set(claims, Some("\"groups\""));
+    assert!(house.problem().starts_with(&format!("{claims}: a table is expected here")));
+}
+
+#[test]
+fn what_an_exercice_is_made_of_needs_a_place_for_the_list_of_them() {
+    let mut house = House::new();
+    house.set("registrations.lps.claims.exercice.profession", Some("\"job.code\""));
+    let profession = |house: &House| {
+        let lps = house.good().registrations.into_iter().find(|it| it.registration.name.as_str() == "lps");
+        lps.and_then(|lps| lps.claims.exercice).and_then(|exercice| exercice.profession)
+    };
+    assert_eq!(profession(&house), "job.code".parse().ok());
+    house.set("providers.psc-bas.profile", Some("\"generic\""));
+    house.set("registrations.lps.channels", None);
+    assert!(house.problem().starts_with("registrations.lps.claims.exercices: is missing"));
+    house.set("registrations.lps.claims.exercices", Some("\"practices\""));
+    assert_eq!(profession(&house), "job.code".parse().ok());
+}
+
+#[test]
 fn no_parameter_of_the_protocol_is_set_by_configuration() {
     // The list that a start refuses too.
     assert!(
