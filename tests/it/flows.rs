@@ -7,6 +7,7 @@ mod credentials;
 mod endings;
 mod faults;
 mod hang_up;
+mod introspection;
 mod limits;
 mod notifications;
 mod operations;

@@ -1,6 +1,7 @@
 //! One rule per row: what is changed in a good configuration, and what is told about it.
 
 use super::{BASE, House};
+use crate::domain::names::ApplicationName;
 use crate::domain::parameters::RESERVED;
 
 /// `(path, TOML value or nothing, start of the problem, part of what is told)`.
@@ -333,6 +334,36 @@ fn channels_are_for_profiles_that_have_them() {
     let mut house = House::new();
     house.set("providers.psc-bas.profile", Some("\"generic\""));
     assert!(house.problem().starts_with("registrations.lps.channels: the profile generic has no channels"));
+}
+
+#[test]
+fn an_application_acts_for_others_of_its_tenant_and_environment() {
+    let mut house = House::new();
+    let key = "applications.by-secret.acts_for";
+    for (value, part) in [
+        ("[\"x\"]", "which does not exist"),
+        ("[\"Dr X\"]", "which does not exist"),
+        ("[\"by-secret\"]", "names the application itself"),
+        ("[\"by-dns\", \"by-dns\"]", "twice"),
+        ("\"by-dns\"", "list of texts"),
+    ] {
+        house.set(key, Some(value));
+        let told = house.problems();
+        assert!(told.iter().any(|it| it.path == key && it.what.contains(part)), "{value}: {told:?}");
+    }
+    house.set(key, Some("[\"by-dns\", \"by-subject\"]"));
+    let config = house.good();
+    let by_secret =
+        config.applications.iter().find(|it| it.name.as_str() == "by-secret").expect("it is there");
+    assert_eq!(
+        by_secret.acts_for.iter().map(ApplicationName::as_str).collect::<Vec<_>>(),
+        ["by-dns", "by-subject"]
+    );
+    house.set("applications.by-dns.tenant", Some("\"another\""));
+    assert!(house.problem().contains("names by-dns, which belongs to the tenant another"));
+    house.set("applications.by-dns.tenant", Some("\"cabinet\""));
+    house.set("applications.by-dns.registrations", Some("[\"real\"]"));
+    assert!(house.problem().contains("lead to another environment"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Request bodies: strict JSON of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
+//! Request bodies: strict JSON, or a form, of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
 
 use std::time::Duration;
 
@@ -43,21 +43,35 @@ pub(in crate::http) async fn receive_json(
     body: axum::body::Body,
     max: usize,
 ) -> Result<SecretBytes, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
-        return Err(Problem::new(Code::RequestTooLarge));
-    }
-    let bytes = receive(body, max).await?;
-    if bytes.expose().is_empty() || is_json(headers) {
+    let bytes = receive(headers, body, max).await?;
+    if bytes.expose().is_empty() || is_plain(headers, "application/json") {
         Ok(bytes)
     } else {
         Err(Problem::new(Code::UnsupportedMediaType))
     }
 }
 
+/// The bytes of a body of at most [`MAX`] that says to be a form, unless there is none.
+pub(super) async fn receive_form(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<SecretBytes, Problem> {
+    let bytes = receive(headers, body, MAX).await?;
+    if bytes.expose().is_empty() || is_plain(headers, "application/x-www-form-urlencoded") {
+        Ok(bytes)
+    } else {
+        let detail = "The body must be a form: application/x-www-form-urlencoded.";
+        Err(Problem::new(Code::UnsupportedMediaType).detail(detail))
+    }
+}
+
 /// A body may hold tokens, a hint, a code: there is one copy of it, of a size that never changes, and it is wiped. What
 /// the connection read it into is the connection's.
-async fn receive(body: axum::body::Body, max: usize) -> Result<SecretBytes, Problem> {
+async fn receive(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<SecretBytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(Problem::new(Code::RequestTooLarge));
+    }
     let incomplete = || {
         Problem::invalid_request(vec![FieldError::new("", "incomplete", "the body did not arrive in whole")])
     };
@@ -88,11 +102,11 @@ fn wipe(data: Bytes) {
     }
 }
 
-/// `application/json`, in UTF-8 (RFC 8259 knows no other), not compressed.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Of this media type, in UTF-8 (neither RFC 8259 nor the URL standard knows another), not compressed.
+fn is_plain(headers: &HeaderMap, media_type: &str) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text(CONTENT_TYPE).split(';').map(str::trim);
-    let json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_it = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(media_type));
     let utf8 = parts.all(|parameter| {
         parameter.split_once('=').is_none_or(|(name, value)| {
             !name.trim().eq_ignore_ascii_case("charset")
@@ -100,7 +114,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
     });
     let encoding = text(CONTENT_ENCODING);
-    json && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
+    is_it && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
 #[cfg(test)]
