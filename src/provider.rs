@@ -1,8 +1,9 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
-//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the three conversations
-//! (`backchannel`, `token`, `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the conversations
+//! (`backchannel`, `token`, `refresh`, `userinfo`, `endings`), what a token of its proves (`jwt`, `id_token`,
+//! `logout_token`), and who it names (`subject`).
 //! [`examine`] looks whether all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
@@ -14,6 +15,7 @@ mod call;
 mod certificates;
 mod client_auth;
 mod clients;
+mod endings;
 mod examination;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -21,9 +23,11 @@ pub mod fuzzing;
 mod id_token;
 mod jwt;
 mod keys;
+mod logout_token;
 mod metadata;
 mod notification;
 mod oauth_error;
+mod refresh;
 mod retry_after;
 mod settings;
 mod signing_keys;

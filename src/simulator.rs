@@ -13,10 +13,12 @@
 //! control interface steers everything. Where it listens, and from where it may be steered ([`Front`]), is its
 //! caller's business.
 
+mod backchannel_logout;
 mod client_auth;
 mod client_jwt;
 mod control;
 mod delivery;
+mod departures;
 mod endpoints;
 mod exchange;
 mod faults;
@@ -29,6 +31,7 @@ pub mod personality;
 mod phone;
 mod requests;
 pub mod server;
+mod sessions;
 mod settings;
 mod state;
 mod stats;
@@ -96,7 +99,7 @@ pub enum SimulatorError {
         most: u64,
     },
     /// The client cannot be told anything there.
-    #[error("delivery.endpoint must be an http or https URL")]
+    #[error("delivery.endpoint and backchannel_logout_uri must be http or https URLs")]
     Endpoint,
     /// No signing key could be made.
     #[error("no RSA key could be generated")]
@@ -144,6 +147,7 @@ impl Simulator {
             settings.interval,
             settings.expires_in,
             settings.access_token_lifetime,
+            settings.personality.traits().refresh_expires_in,
         )?;
         let inner = Inner {
             path,

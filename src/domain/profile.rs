@@ -104,6 +104,8 @@ pub struct Profile {
     pub poll_margin: Duration,
     /// Time-out of the backchannel authentication request.
     pub start_timeout: Duration,
+    /// Time-out of a refresh. Nobody else sends the same refresh token until it, and two seconds, have passed.
+    pub refresh_timeout: Duration,
     /// The form parameter that carries a login's channel, where the provider has one.
     pub channel_parameter: Option<&'static str>,
     /// `invalid_request` descriptions of the backchannel endpoint that mean "nobody by that hint".
@@ -131,6 +133,7 @@ static PSC: Profile = Profile {
     polls_at_once: 256,
     poll_margin: Duration::from_millis(250),
     start_timeout: Duration::from_secs(20),
+    refresh_timeout: Duration::from_secs(8),
     channel_parameter: Some("channel"),
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     claims: ClaimPlaces {
@@ -153,6 +156,7 @@ static KEYCLOAK: Profile = Profile {
     polls_at_once: 256,
     poll_margin: Duration::from_millis(250),
     start_timeout: Duration::from_secs(20),
+    refresh_timeout: Duration::from_secs(8),
     channel_parameter: None,
     unknown_person_descriptions: &["invalid user", "invalid_user"],
     // A Keycloak that passes on what PSC says keeps PSC's names. Its own `preferred_username` is no national identifier.
@@ -176,6 +180,7 @@ static GENERIC: Profile = Profile {
     polls_at_once: 4096,
     poll_margin: Duration::ZERO,
     start_timeout: Duration::from_secs(20),
+    refresh_timeout: Duration::from_secs(8),
     channel_parameter: None,
     unknown_person_descriptions: &[],
     claims: ClaimPlaces { national_id: &[], groups: GROUPS, exercices: None },

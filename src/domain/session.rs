@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::grant::Tokens;
 use super::ids::{Attempt, GrantId, LoginId, SessionId};
 use super::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
 use super::registration::Environment;
@@ -115,12 +116,66 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// When the refresh token dies, where the provider said so: no session outlives its grant.
     pub grant_expires_at: Option<Timestamp>,
+    /// How the refresh of its tokens stands.
+    pub refresh: RefreshState,
     /// Raised by every visible change.
     pub version: u32,
     /// Who made the last transition.
     pub attempt: Attempt,
     /// Where it stands.
     pub state: SessionState,
+}
+
+/// How the refresh of a session's tokens stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RefreshState {
+    /// How often the tokens have been replaced.
+    pub generation: u32,
+    /// When the refresh token has half of its known life left: a later use starts a refresh. `None` where none would
+    /// prolong anything.
+    pub due_at: Option<Timestamp>,
+    /// No attempt before this: the last one failed.
+    pub not_before: Option<Timestamp>,
+    /// How many attempts have failed since the tokens were replaced.
+    pub failures: u32,
+    /// How often the present refresh token has been sent without an answer.
+    pub unanswered: u32,
+}
+
+/// A refresh token whose answer was lost is sent once more, and never a third time: it may have been spent.
+pub const MOST_UNANSWERED: u32 = 2;
+
+/// How the session fares at its provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Upstream {
+    /// Nothing is wrong.
+    Live,
+    /// The last refresh has failed; the next use tries again.
+    Retrying,
+}
+
+impl RefreshState {
+    /// Of tokens that arrived at `arrived` and have not been refreshed yet.
+    #[must_use]
+    pub fn of_new_tokens(tokens: &Tokens, arrived: Timestamp) -> Self {
+        Self { due_at: half_life(tokens, arrived), ..Self::default() }
+    }
+
+    /// Whether a use at `now` starts a refresh.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due_at.is_some_and(|due| due < now)
+            && self.not_before.is_none_or(|not_before| not_before <= now)
+            && self.unanswered < MOST_UNANSWERED
+    }
+}
+
+/// When the refresh token of tokens that arrived at `arrived` has half of its known life left.
+#[must_use]
+pub fn half_life(tokens: &Tokens, arrived: Timestamp) -> Option<Timestamp> {
+    tokens.refresh_token.as_ref()?;
+    tokens.refresh_expires_at.map(|end| arrived + end.since(arrived) / 2)
 }
 
 /// How far the stored time of the last use may lag behind.
@@ -140,14 +195,23 @@ impl Session {
     /// Why an active session is over at `now`, if it is.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Option<SessionEndReason> {
+        let idle = self.last_used_at + self.idle;
         if now >= self.expires_at {
-            Some(SessionEndReason::Absolute)
-        } else if now >= self.last_used_at + self.idle {
-            Some(SessionEndReason::Idle)
-        } else if self.grant_expires_at.is_some_and(|grant| now >= grant) {
-            Some(SessionEndReason::ReauthRequired)
-        } else {
-            None
+            return Some(SessionEndReason::Absolute);
         }
+        if now >= idle {
+            return Some(SessionEndReason::Idle);
+        }
+        let grant = self.grant_expires_at.filter(|grant| now >= *grant)?;
+        // Tokens arrive a moment before the pick-up: a session that nobody uses would die with its grant a moment
+        // before it is idle. What is within the lag of the last use is for want of use.
+        let unused = idle <= grant + USE_WRITE_LAG;
+        Some(if unused { SessionEndReason::Idle } else { SessionEndReason::ReauthRequired })
+    }
+
+    /// How it fares at its provider.
+    #[must_use]
+    pub const fn upstream(&self) -> Upstream {
+        if self.refresh.failures == 0 { Upstream::Live } else { Upstream::Retrying }
     }
 }

@@ -112,7 +112,7 @@ impl Engine {
     ) -> Result<(), NotifiedError> {
         let Notifier { candidates, mut found } = notifier;
         let login_id = found.login.login_id;
-        let announcement = self.providers.announcement(&message).map_err(|error| {
+        let announcement = self.providers.announcement(&message, self.clock.now()).map_err(|error| {
             tracing::warn!(login.id = %login_id, error = %ErrorChain(&error), "a notification is refused");
             NotifiedError::Malformed
         })?;

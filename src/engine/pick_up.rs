@@ -11,13 +11,13 @@ use super::read_login::{ReadLoginError, TokenCall};
 use super::session::SessionView;
 use super::{CutShort, Engine};
 use crate::crypto::token::{draw_session_handle, hash_handle};
-use crate::domain::grant::GrantClaims;
+use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::random::uuid_v7;
 use crate::domain::secret::SessionHandle;
-use crate::domain::session::{Session, SessionEndReason, SessionState};
-use crate::domain::time::Timestamp;
+use crate::domain::session::{RefreshState, Session, SessionEndReason, SessionState};
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
 /// A pick-up, as the holder of the login token asks for it.
@@ -108,15 +108,14 @@ impl Engine {
             // Wiped: the login, or its session, has ended since it was read.
             return Err(self.not_approved(&login).await?);
         };
-        let claims =
-            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        let claims = self.claims_of_login(&login, claims).await?;
         if !is_expected(&claims, &call) {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
         if !has_exercice(&claims, &call) {
             return Err(PickUpError::ExerciceUnknown(Box::new(login)));
         }
-        let session = self.new_session(&login, tokens.refresh_expires_at, call.exercice.clone());
+        let session = self.new_session(&login, Some(&tokens), call.exercice.clone());
         let (session, handle) = self.exchange(&login, session, &call.by).await?;
         Ok(PickedUp { view: SessionView { session, claims }, handle })
     }
@@ -130,8 +129,7 @@ impl Engine {
             // The session has ended since.
             return Err(PickUpError::AlreadyPickedUp(Box::new(login)));
         };
-        let claims =
-            self.complete_claims(login.grant_id, &login.registration, login.x5t.as_deref(), claims).await?;
+        let claims = self.claims_of_login(&login, claims).await?;
         if !is_expected(&claims, &call) {
             return Err(self.refuse(&login, LoginReason::IdentityMismatch, &call.by).await?);
         }
@@ -176,6 +174,7 @@ impl Engine {
             PickUpOutcome::First(session) => {
                 metrics::login_ended(&login.registration, LoginStatus::PickedUp.as_str());
                 self.login_changed(login.login_id);
+                self.end_surplus_sessions(&session, by).await;
                 session
             }
             PickUpOutcome::Repeated(session) => session,
@@ -190,6 +189,27 @@ impl Engine {
             "a session has been picked up"
         );
         Ok((*session, handle))
+    }
+
+    /// A newer session takes the place of the oldest ones where the person has too many at this application (R-E-10). The
+    /// pick-up has happened, whatever becomes of them.
+    async fn end_surplus_sessions(&self, session: &Session, by: &Actor) {
+        let policy =
+            self.directory.load().application(&session.application).map(|application| application.session);
+        let Some(policy) = policy else { return };
+        let ended = async {
+            for older in self.store.surplus_sessions(session.session_id, policy.per_person).await? {
+                self.end_session_for(older, SessionEndReason::Superseded, by).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(
+                error = %ErrorChain(&error),
+                session.id = %session.session_id,
+                "a person keeps more sessions than the application allows"
+            );
+        }
     }
 
     /// The decisions that are made again at pick-up.
@@ -244,12 +264,8 @@ impl Engine {
         self.end(end, by).await.map(|_| ())
     }
 
-    fn new_session(
-        &self,
-        login: &Login,
-        grant_expires_at: Option<Timestamp>,
-        exercice: Option<String>,
-    ) -> Session {
+    /// The session to be; without tokens, one that a repetition does not need.
+    fn new_session(&self, login: &Login, tokens: Option<&Tokens>, exercice: Option<String>) -> Session {
         let now = self.clock.now();
         let policy =
             self.directory.load().application(&login.application).map(|application| application.session);
@@ -276,7 +292,9 @@ impl Engine {
             expires_at: arrived + absolute,
             idle,
             last_used_at: now,
-            grant_expires_at,
+            grant_expires_at: tokens.and_then(|tokens| tokens.refresh_expires_at),
+            refresh: tokens
+                .map_or_else(RefreshState::default, |tokens| RefreshState::of_new_tokens(tokens, arrived)),
             version: 1,
             attempt: self.attempt(),
             state: SessionState::Active,

@@ -12,6 +12,7 @@ use super::ports::{
 };
 use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
+use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::secret::Secret;
 use crate::telemetry::error_chain::ErrorChain;
@@ -235,15 +236,15 @@ impl Engine {
                 tracing::warn!(login.id = %login.login_id, "an ID token came that has approved another login");
                 self.finish(&login, EndStatus::Failed, LoginReason::TokenInvalid, by).await
             }
-            Some(Transition::Lost(login)) => self.drop_tokens(&login, by).await,
+            Some(Transition::Lost(login)) => self.drop_tokens(&login, approve.tokens, by).await,
             Some(Transition::NotFound) => true,
             None => false,
         }
     }
 
-    /// Tokens came for a login that has ended: nobody will ever use them. Not of one that they, or the same ones before,
-    /// have approved. `false` where it could not be written.
-    pub(super) async fn drop_tokens(&self, login: &Login, by: &Actor) -> bool {
+    /// Tokens came for a login that has ended: nobody will ever use them, and the provider is told to revoke the first ones
+    /// that came. Not of a login that they, or the same ones before, have approved. `false` where it could not be written.
+    pub(super) async fn drop_tokens(&self, login: &Login, tokens: Tokens, by: &Actor) -> bool {
         let LoginState::Ended { status, reason, .. } = &login.state else { return true };
         tracing::warn!(
             login.id = %login.login_id,
@@ -256,7 +257,13 @@ impl Engine {
         let now = self.clock.now();
         let note = Note { login_id: login.login_id, attempt: self.attempt(), now, by: by.clone() };
         let deadline = now + self.pick_up_window(login);
-        self.persist(deadline, || self.store.drop_tokens(note.clone())).await.is_some()
+        let Some(is_first) = self.persist(deadline, || self.store.drop_tokens(note.clone())).await else {
+            return false;
+        };
+        if is_first {
+            self.late_tokens(login.login_id, tokens).await;
+        }
+        true
     }
 
     /// How long an approved login of this application waits for its pick-up.

@@ -6,14 +6,18 @@
 
 mod actor;
 mod assertion;
+mod endings;
 mod notification;
 mod providers;
+mod refresh;
 mod store;
 mod wake;
 
 pub use actor::*;
 pub use assertion::*;
+pub use endings::*;
 pub use notification::*;
 pub use providers::*;
+pub use refresh::*;
 pub use store::*;
 pub use wake::*;

@@ -37,7 +37,10 @@ impl Engine {
             return Err(NotifiedError::Malformed);
         }
         if login.state.status() != LoginStatus::Pending {
-            let is_dealt_with = !announcement.has_tokens || self.drop_tokens(login, by).await;
+            let is_dealt_with = match announcement.tokens {
+                Some(tokens) => self.drop_tokens(login, tokens, by).await,
+                None => true,
+            };
             return if is_dealt_with { Ok(()) } else { Err(NotifiedError::TryAgain) };
         }
         let pushed = PushedOutcome {

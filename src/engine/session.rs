@@ -74,7 +74,7 @@ pub enum SessionError {
 }
 
 impl Engine {
-    /// The session behind a handle; with `touch` this is a use, which keeps it alive.
+    /// The session behind a handle; with `touch` this is a use, which keeps it alive, here and at the provider.
     pub async fn use_session(
         self: &Arc<Self>,
         call: &HandleCall,
@@ -82,10 +82,18 @@ impl Engine {
     ) -> Result<SessionView, SessionError> {
         let presented = self.present(call).await?;
         let session = self.record(&presented, touch).await?;
+        if touch {
+            self.keep_alive(&session);
+        }
         let known = presented.claims.ok_or(SessionError::HandleInvalid)?;
-        let claims = self
-            .complete_claims(session.grant_id, &session.registration, session.x5t.as_deref(), known)
-            .await?;
+        let claims = self.claims_of_session(&session, touch, known).await?;
+        if touch && !claims.subject.complete {
+            // What was waited for may have been a refusal: nobody is shown a session that is over.
+            let now = self.store.session(session.session_id).await?.ok_or(SessionError::HandleInvalid)?;
+            if let SessionState::Ended { .. } = now.state {
+                return Err(ended(&now));
+            }
+        }
         Ok(SessionView { session, claims })
     }
 
@@ -179,6 +187,13 @@ impl Engine {
         {
             return Err(SessionError::CertificateMissing);
         }
+        if !application.enabled {
+            // Whoever has ended it: of an application that is switched off nothing is answered.
+            if session.state == SessionState::Active {
+                self.end_presented(session.session_id, SessionEndReason::Revoked, call).await?;
+            }
+            return Err(SessionError::ApplicationDisabled);
+        }
         if let SessionState::Ended { at, .. } = session.state {
             let readable = now < at + READABLE_AFTER_END;
             return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
@@ -186,17 +201,21 @@ impl Engine {
         let over =
             if directory.allows(session) { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
         if let Some(reason) = over {
-            let (engine, by, session_id) = (self.clone(), call.by.clone(), session.session_id);
-            let session = self
-                .detached(async move { engine.end_session_for(session_id, reason, &by).await })
-                .await
-                .map_err(SessionError::CutShort)??;
-            if !application.enabled {
-                return Err(SessionError::ApplicationDisabled);
-            }
+            let session = self.end_presented(session.session_id, reason, call).await?;
             return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
         }
         Ok(presented)
+    }
+
+    async fn end_presented(
+        self: &Arc<Self>,
+        session_id: SessionId,
+        reason: SessionEndReason,
+        call: &HandleCall,
+    ) -> Result<Option<Session>, SessionError> {
+        let (engine, by) = (self.clone(), call.by.clone());
+        let ended = self.detached(async move { engine.end_session_for(session_id, reason, &by).await });
+        Ok(ended.await.map_err(SessionError::CutShort)??)
     }
 
     /// Writes the first presentation of a handle and, with `touch`, the time of use. The session as it is shown:

@@ -1,5 +1,5 @@
-//! What must happen although nobody calls: overdue logins and sessions end, old rows go, waiting clients that missed
-//! a message read again, gauges are set.
+//! What must happen although nobody calls: overdue logins and sessions end, and those of what is switched off, old rows go,
+//! waiting clients that missed a message read again, gauges are set.
 //!
 //! Each pass is idempotent and bounded; several nodes may run it at once, since every end is guarded.
 
@@ -34,6 +34,12 @@ impl Engine {
         loop {
             tokio::select! {
                 () = self.draining.cancelled() => return,
+                () = self.reconfigured.notified() => {
+                    if let Err(error) = self.end_switched_off().await {
+                        tracing::warn!(error = %ErrorChain(&error), "sessions of what is switched off live on for a minute");
+                    }
+                    continue;
+                }
                 () = self.clock.sleep(PASS) => {}
             }
             if let Err(error) = self.sweep(pass).await {
@@ -65,11 +71,12 @@ impl Engine {
             }
         }
         if pass.is_multiple_of(PASSES_BETWEEN_HOUSEKEEPING) {
+            self.end_switched_off().await?;
             self.housekeep(now).await?;
         }
         if pass.is_multiple_of(PASSES_BETWEEN_COUNTS) {
             let counts = self.store.counts().await?;
-            metrics::counts(counts.logins_pending, counts.sessions_active);
+            metrics::counts(counts.logins_pending, counts.sessions_active, counts.outbox);
         }
         Ok(())
     }
@@ -116,7 +123,7 @@ impl Engine {
         self.end(end, &ENGINE).await.map(|_| ())
     }
 
-    /// The one way to end a session: writes, counts, logs, wakes. The session as it is now, whoever ended it.
+    /// Ends a session: writes, counts, logs, wakes, and has the provider told. The session as it is now, whoever ended it.
     pub(super) async fn end_session_for(
         &self,
         session_id: SessionId,
@@ -126,19 +133,25 @@ impl Engine {
         let end = EndSession { session_id, attempt: self.attempt(), now: self.clock.now(), reason };
         Ok(match self.store.end_session(end, by).await? {
             SessionTransition::Won(session) => {
-                metrics::session_ended(reason.as_str());
-                tracing::info!(
-                    session.id = %session_id,
-                    support_code = %session.support_code,
-                    reason = reason.as_str(),
-                    "a session has ended"
-                );
-                self.session_changed(session_id);
+                self.session_over(&session, reason);
                 Some(*session)
             }
             SessionTransition::Lost(session) => Some(*session),
             SessionTransition::NotFound => None,
         })
+    }
+
+    /// A session's end has been written: counts, logs, wakes, and has the provider told.
+    pub(super) fn session_over(&self, session: &Session, reason: SessionEndReason) {
+        metrics::session_ended(reason.as_str());
+        tracing::info!(
+            session.id = %session.session_id,
+            support_code = %session.support_code,
+            reason = reason.as_str(),
+            "a session has ended"
+        );
+        self.session_changed(session.session_id);
+        self.outbox.ring();
     }
 
     /// Compares once a second what waiting clients have seen with the store: messages may get lost.

@@ -1,5 +1,6 @@
 //! Reading userinfo: as soon as an approval is committed, while the access token is fresh. Nothing fails without it;
-//! `complete` stays false and the next use tries again.
+//! `complete` stays false and the next use tries again. A use may have the access token refreshed for it, once: where it
+//! has expired, or where the provider does not take it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +10,15 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::Engine;
-use super::ports::{Approved, StoreError};
+use super::ports::{Approved, StoreError, Userinfo, UserinfoError};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::GrantId;
 use crate::domain::login::Login;
 use crate::domain::names::RegistrationName;
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// How long a pick-up or a use waits for userinfo.
@@ -38,6 +42,8 @@ struct Read {
     x5t: Option<String>,
     tokens: Tokens,
     claims: GrantClaims,
+    /// The session that is used, where the access token may be refreshed.
+    used: Option<Session>,
 }
 
 impl Engine {
@@ -49,17 +55,39 @@ impl Engine {
             x5t: login.x5t.clone(),
             tokens: approved.tokens,
             claims: approved.claims,
+            used: None,
         });
     }
 
-    /// The grant's claims, completed by userinfo where it can be had within [`PATIENCE`]. `known` is what the grant
+    /// The claims of a session that is looked at or, where `is_use`, used.
+    pub(super) async fn claims_of_session(
+        self: &Arc<Self>,
+        session: &Session,
+        is_use: bool,
+        known: GrantClaims,
+    ) -> Result<GrantClaims, StoreError> {
+        let used = is_use.then(|| session.clone());
+        self.completed(session.grant_id, &session.registration, session.x5t.as_deref(), known, used).await
+    }
+
+    /// The claims of a login that is picked up. That is no use: an access token that has expired is left so.
+    pub(super) async fn claims_of_login(
+        self: &Arc<Self>,
+        login: &Login,
+        known: GrantClaims,
+    ) -> Result<GrantClaims, StoreError> {
+        self.completed(login.grant_id, &login.registration, login.x5t.as_deref(), known, None).await
+    }
+
+    /// A grant's claims, completed by userinfo where it can be had within [`PATIENCE`]. `known` is what the grant
     /// said before.
-    pub(super) async fn complete_claims(
+    async fn completed(
         self: &Arc<Self>,
         grant_id: GrantId,
         registration: &RegistrationName,
         x5t: Option<&str>,
         known: GrantClaims,
+        used: Option<Session>,
     ) -> Result<GrantClaims, StoreError> {
         if known.subject.complete {
             return Ok(known);
@@ -74,14 +102,15 @@ impl Engine {
                     return Ok(claims);
                 }
                 let now = self.clock.now();
-                let alive = |tokens: &Tokens| tokens.access_expires_at.is_none_or(|at| now < at);
-                let Some(tokens) = grant.tokens.filter(alive) else { return Ok(known) };
+                let readable = |tokens: &Tokens| used.is_some() || is_alive(tokens, now);
+                let Some(tokens) = grant.tokens.filter(readable) else { return Ok(known) };
                 self.start_read(Read {
                     grant_id,
                     registration: registration.clone(),
                     x5t: x5t.map(str::to_owned),
                     tokens,
                     claims: known.clone(),
+                    used,
                 })
             }
         };
@@ -113,20 +142,52 @@ impl Engine {
         done
     }
 
-    async fn read_userinfo(&self, read: Read) -> bool {
-        let answer = self
-            .providers
-            .userinfo(&read.registration, read.x5t.as_deref(), &read.tokens.access_token, &read.claims)
-            .await;
-        let Ok(userinfo) = answer else { return false };
-        match self.store.complete_grant(read.grant_id, &userinfo.claims, &userinfo.document).await {
-            Ok(written) => written,
+    async fn read_userinfo(self: &Arc<Self>, read: Read) -> bool {
+        match self.try_userinfo(read).await {
+            Ok(complete) => complete,
             Err(error) => {
-                tracing::warn!(error = %ErrorChain(&error), "userinfo was read and not written");
+                tracing::warn!(error = %ErrorChain(&error), "userinfo was not read, or read and not written");
                 false
             }
         }
     }
+
+    async fn try_userinfo(self: &Arc<Self>, mut read: Read) -> Result<bool, StoreError> {
+        let mut token = read.tokens.access_token.clone();
+        if !is_alive(&read.tokens, self.clock.now()) {
+            let Some(session) = read.used.take() else { return Ok(false) };
+            let Some(newer) = self.newer_token(&session, &token).await? else { return Ok(false) };
+            token = newer;
+        }
+        let mut answer = self.ask_userinfo(&read, &token).await;
+        if let (Err(UserinfoError::TokenRefused), Some(session)) = (&answer, read.used.take()) {
+            let Some(newer) = self.newer_token(&session, &token).await? else { return Ok(false) };
+            answer = self.ask_userinfo(&read, &newer).await;
+        }
+        let Ok(userinfo) = answer else { return Ok(false) };
+        self.store.complete_grant(read.grant_id, &userinfo.claims, &userinfo.document).await
+    }
+
+    async fn ask_userinfo(&self, read: &Read, token: &Secret) -> Result<Userinfo, UserinfoError> {
+        self.providers.userinfo(&read.registration, read.x5t.as_deref(), token, &read.claims).await
+    }
+
+    /// Another access token than `known`, by a refresh of the session; `None` where there is none to be had now.
+    async fn newer_token(
+        self: &Arc<Self>,
+        session: &Session,
+        known: &Secret,
+    ) -> Result<Option<Secret>, StoreError> {
+        // An error says that the refresh is over as well.
+        let _ = self.start_refresh(session).wait_for(|done| *done).await;
+        let grant = self.store.grant(session.grant_id).await?;
+        let token = grant.and_then(|grant| grant.tokens).map(|tokens| tokens.access_token);
+        Ok(token.filter(|token| token.expose() != known.expose()))
+    }
+}
+
+fn is_alive(tokens: &Tokens, now: Timestamp) -> bool {
+    tokens.access_expires_at.is_none_or(|at| now < at)
 }
 
 impl Reads {

@@ -13,7 +13,7 @@ mod wait;
 
 pub(super) use acting::SessionCaller;
 pub(super) use application::Caller;
-pub(super) use body::{Body, receive_json};
+pub(super) use body::{Body, receive_form, receive_json};
 pub(super) use form::FormCaller;
 pub(super) use idempotency::IdempotencyKey;
 pub(super) use query::Query;

@@ -24,7 +24,7 @@ use super::upstream::Upstream;
 
 /// What a request to a provider says.
 pub struct Call {
-    /// `metadata`, `jwks`, `backchannel`, `token` or `userinfo`: for logs and metrics.
+    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo`, `revocation` or `logout`: for logs and metrics.
     pub endpoint: &'static str,
     /// Where to.
     pub url: Url,

@@ -17,8 +17,9 @@ use crate::domain::random::Random;
 use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, Announcement, BackchannelRequest, NoMetadata, PollRequest, Polled, ProviderStatus,
-    Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo, UserinfoUnavailable,
+    Acknowledgement, Announcement, BackchannelRequest, Heard, LogoutVerdict, NoMetadata, PollRequest, Polled,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked,
+    StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 
 use super::backchannel::{self, Sender};
@@ -30,7 +31,7 @@ use super::signing_keys::SigningKeys;
 use super::subject::ClaimMap;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
-use super::{notification, token};
+use super::{endings, logout_token, notification, refresh, token};
 
 /// How often metadata and keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -314,8 +315,8 @@ impl Providers for Clients {
         token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
     }
 
-    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable> {
-        notification::announcement(message)
+    fn announcement(&self, message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable> {
+        notification::announcement(message, now)
     }
 
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {
@@ -330,21 +331,73 @@ impl Providers for Clients {
         notification::judge(&channel, &settings.registration, &settings.id_token_algs, &pushed).await
     }
 
+    async fn refresh(&self, registration: &RegistrationName, request: RefreshRequest) -> RefreshAnswer {
+        let Some(client) = self.client(registration) else { return refresh::NOT_SENT };
+        let sender = client.sender(request.x5t.as_deref(), &*self.random);
+        let (Some(sender), Some(metadata)) = (sender, client.upstream.metadata()) else {
+            return refresh::NOT_SENT;
+        };
+        refresh::refresh(&sender, &metadata, &client.settings.id_token_algs, &request).await
+    }
+
     async fn userinfo(
         &self,
         registration: &RegistrationName,
         x5t: Option<&str>,
         access_token: &Secret,
         claims: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable> {
-        let client = self.client(registration).ok_or(UserinfoUnavailable)?;
+    ) -> Result<Userinfo, UserinfoError> {
+        let client = self.client(registration).ok_or(UserinfoError::Unavailable)?;
         let reader = Reader {
-            channel: client.channel(x5t).ok_or(UserinfoUnavailable)?,
+            channel: client.channel(x5t).ok_or(UserinfoError::Unavailable)?,
             client_id: &client.settings.registration.client_id,
             algs: &client.settings.id_token_algs,
         };
         let metadata = client.upstream.ensure_metadata(&reader.channel).await;
-        let metadata = metadata.map_err(|NoMetadata| UserinfoUnavailable)?;
+        let metadata = metadata.map_err(|NoMetadata| UserinfoError::Unavailable)?;
         userinfo::read(&reader, &metadata, access_token, claims).await
+    }
+
+    async fn revoke(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        kind: Revoked,
+        token: &Secret,
+    ) -> Heard {
+        let sender = self.client(registration).and_then(|client| client.sender(x5t, &*self.random));
+        let Some(sender) = sender else { return endings::UNREACHABLE };
+        match sender.channel.upstream.ensure_metadata(&sender.channel).await {
+            Ok(metadata) => endings::revoke(&sender, &metadata, kind, token).await,
+            Err(NoMetadata) => endings::UNREACHABLE,
+        }
+    }
+
+    async fn end_session(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        id_token: &Secret,
+    ) -> Heard {
+        let channel = self.client(registration).and_then(|client| client.channel(x5t));
+        let Some(channel) = channel else { return endings::UNREACHABLE };
+        match channel.upstream.ensure_metadata(&channel).await {
+            Ok(metadata) => endings::end_session(&channel, &metadata, id_token).await,
+            Err(NoMetadata) => endings::UNREACHABLE,
+        }
+    }
+
+    async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
+        let Some(client) = self.client(registration) else { return LogoutVerdict::Refused };
+        let Some(channel) = client.channel(None) else { return LogoutVerdict::NotNow };
+        // A node that has just started may not know yet where the keys are.
+        let _ = client.upstream.ensure_metadata(&channel).await;
+        let terms = logout_token::Terms {
+            issuer: client.upstream.issuer(),
+            client_id: &client.settings.registration.client_id,
+            algs: &client.settings.id_token_algs,
+            now: self.clock.now(),
+        };
+        logout_token::judge(&channel, &terms, logout_token).await
     }
 }

@@ -286,7 +286,7 @@ pub fn notification(input: &[u8]) -> bool {
 
 /// Whether it says that it is about a request and holds an outcome.
 fn announced(message: &[u8]) -> bool {
-    let Ok(read) = super::notification::announcement(&SecretBytes::new(message.to_vec())) else {
+    let Ok(read) = super::notification::announcement(&SecretBytes::new(message.to_vec()), NOW) else {
         return false;
     };
     let ordinary: Value = serde_json::from_slice(message).expect("what is taken is JSON");

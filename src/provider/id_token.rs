@@ -6,6 +6,7 @@
 
 mod claims;
 mod identity;
+mod renewed;
 mod signature;
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::jwt::{self, ID_TOKEN, Unverified};
 use super::keys::Keys;
 use super::settings::IdTokenAlg;
 use super::strict_json::Object;
+
+pub use renewed::{Continuity, Renewed};
 
 /// Why an ID token is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,6 @@ pub mod answer;
 use http::{HeaderMap, StatusCode};
 
 use crate::crypto::signer::SigningFailed;
-use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Approved, PollAnswer, PollRequest, Polled};
@@ -180,16 +179,10 @@ pub async fn approved(
             "the ID token is refused"
         );
     })?;
-    let scope = answer.scope.unwrap_or_else(|| terms.expectation.scope.clone());
+    let scope = answer.scope.clone().unwrap_or_else(|| terms.expectation.scope.clone());
     Ok(Approved {
         claims: subject::from_id_token(&claims, channel.claims, scope),
-        tokens: Tokens {
-            access_token: answer.access_token,
-            access_expires_at: answer.expires_in.map(|life| terms.now + life),
-            refresh_token: answer.refresh_token,
-            refresh_expires_at: answer.refresh_expires_in.map(|life| terms.now + life),
-            id_token: answer.id_token,
-        },
+        tokens: answer.tokens(terms.now),
     })
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::domain::grant::GrantClaims;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Userinfo, UserinfoUnavailable};
+use crate::engine::ports::{Userinfo, UserinfoError};
 
 use super::call::{Call, Channel};
 use super::jwt::{self, JwtError, Unverified};
@@ -39,21 +39,23 @@ pub async fn read(
     metadata: &Metadata,
     access_token: &Secret,
     claims: &GrantClaims,
-) -> Result<Userinfo, UserinfoUnavailable> {
+) -> Result<Userinfo, UserinfoError> {
     let channel = &reader.channel;
-    let url = metadata.endpoint(Endpoint::Userinfo, channel.with_certificate).ok_or(UserinfoUnavailable)?;
+    let url =
+        metadata.endpoint(Endpoint::Userinfo, channel.with_certificate).ok_or(UserinfoError::Unavailable)?;
     let call = Call {
         endpoint: "userinfo",
         url: url.clone(),
-        headers: headers(access_token).ok_or(UserinfoUnavailable)?,
+        headers: headers(access_token).ok_or(UserinfoError::Unavailable)?,
         form: None,
         timeout: TIMEOUT,
         max_body: MAX_SIZE,
     };
-    let answer = channel.send(call).await.map_err(|_| UserinfoUnavailable)?;
+    let answer = channel.send(call).await.map_err(|_| UserinfoError::Unavailable)?;
     if answer.status != StatusCode::OK {
         channel.log_error_answer("userinfo", answer.status, None, false);
-        return Err(UserinfoUnavailable);
+        let is_refused = answer.status == StatusCode::UNAUTHORIZED;
+        return Err(if is_refused { UserinfoError::TokenRefused } else { UserinfoError::Unavailable });
     }
     let document = if is_jwt(&answer.headers) {
         signed(reader, &answer.body).await
@@ -63,7 +65,7 @@ pub async fn read(
     let accepted = document.and_then(|document| accept(document, claims, channel.claims));
     accepted.map_err(|rule| {
         channel.log_invalid_answer("userinfo", rule);
-        UserinfoUnavailable
+        UserinfoError::Unavailable
     })
 }
 

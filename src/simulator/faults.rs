@@ -39,6 +39,10 @@ pub(super) enum Endpoint {
     Backchannel,
     Token,
     Userinfo,
+    Revocation,
+    Logout,
+    /// A logout token: see [`super::backchannel_logout`].
+    BackchannelLogout,
     /// A message of the provider's own: see [`super::delivery`].
     Notification,
 }

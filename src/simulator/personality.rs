@@ -87,8 +87,8 @@ pub(super) struct Traits {
     /// Values of the `channel` parameter; the first counts where it is absent. Empty: the parameter is unknown, and
     /// so ignored.
     pub channels: &'static [Channel],
-    /// Life of a refresh token, in seconds.
-    pub refresh_expires_in: i64,
+    /// Life of a refresh token, in seconds, until the settings say otherwise.
+    pub refresh_expires_in: u64,
     /// First part of the access token's `jti`: how the session began.
     pub jti_prefix: &'static str,
     pub refusals: Refusals,
@@ -171,6 +171,8 @@ pub(super) struct Paths {
     pub backchannel: &'static str,
     pub token: &'static str,
     pub userinfo: &'static str,
+    pub revocation: &'static str,
+    pub logout: &'static str,
     pub jwks: &'static str,
 }
 
@@ -218,6 +220,17 @@ pub(super) struct Refusals {
     pub slow_down: Refusal,
     pub denied: Refusal,
     pub pending: Refusal,
+    pub missing_refresh_token: Refusal,
+    /// Of a text that was never given out here.
+    pub garbage_refresh_token: Refusal,
+    pub expired_refresh_token: Refusal,
+    pub reused_refresh_token: Refusal,
+    /// Of a token whose session has ended.
+    pub session_over: Refusal,
+    /// The tokens are bound to another certificate.
+    pub other_certificate: Refusal,
+    /// A refresh asks for more than was granted.
+    pub wider_scope: Refusal,
 }
 
 const fn refusal(status: StatusCode, error: &'static str, description: &'static str) -> Refusal {

@@ -105,6 +105,7 @@ pub(super) enum Poll {
 }
 
 /// What an approved request was about.
+#[derive(Clone)]
 pub(super) struct Redeemed {
     pub person: Person,
     pub scope: String,

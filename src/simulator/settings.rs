@@ -1,7 +1,7 @@
 //! The settings that the control interface may change while the provider runs.
 //!
 //! `interval`, `expires_in` and `auto` count for requests that ring afterwards; a request keeps those it began
-//! with, as in Keycloak. `access_token_seconds` counts for the next token.
+//! with, as in Keycloak. `access_token_seconds`, `refresh_token_seconds` and `refresh` count for the next token.
 
 use std::time::Duration;
 
@@ -23,11 +23,31 @@ pub(super) struct Lengths {
     pub expires_in: u64,
     /// Seconds that access and ID tokens live.
     pub access_token_seconds: u64,
+    /// Seconds that refresh tokens live.
+    pub refresh_token_seconds: u64,
+    /// What becomes of a refresh token that has been used.
+    pub refresh: Rotation,
     /// What becomes of a request without anybody touching the phone.
     pub auto: Option<Auto>,
     /// How the client is told; absent: it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Where the client is told that somebody has left; absent: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
+}
+
+/// What becomes of a refresh token that has been used: see [`super::sessions`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rotation {
+    /// It is spent; whoever comes with it again ends the session.
+    #[default]
+    Rotate,
+    /// It stays good.
+    Keep,
+    /// It is spent, but taken again for a while.
+    Grace,
 }
 
 /// A decision that makes itself.
@@ -54,10 +74,14 @@ pub(super) struct Change {
     interval: Option<u64>,
     expires_in: Option<u64>,
     access_token_seconds: Option<u64>,
+    refresh_token_seconds: Option<u64>,
+    refresh: Option<Rotation>,
     #[serde(default)]
     auto: Wish<Auto>,
     #[serde(default)]
     delivery: Wish<Delivery>,
+    #[serde(default)]
+    backchannel_logout_uri: Wish<String>,
 }
 
 /// What becomes of a setting that may be absent: a member that is `null` says something else than none.
@@ -85,8 +109,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
 }
 
 fn reachable(delivery: Delivery) -> Result<Delivery, SimulatorError> {
-    let url = Url::parse(&delivery.endpoint).map_err(|_| SimulatorError::Endpoint)?;
-    if matches!(url.scheme(), "http" | "https") { Ok(delivery) } else { Err(SimulatorError::Endpoint) }
+    is_reachable(&delivery.endpoint)?;
+    Ok(delivery)
+}
+
+fn is_reachable(address: &str) -> Result<(), SimulatorError> {
+    let url = Url::parse(address).map_err(|_| SimulatorError::Endpoint)?;
+    if matches!(url.scheme(), "http" | "https") { Ok(()) } else { Err(SimulatorError::Endpoint) }
 }
 
 fn within(name: &'static str, seconds: u64, most: u64) -> Result<u64, SimulatorError> {
@@ -106,18 +135,24 @@ impl Lengths {
         interval: Duration,
         expires_in: Duration,
         access_token: Duration,
+        refresh_token_seconds: u64,
     ) -> Result<Self, SimulatorError> {
         Ok(Self {
             interval: whole_seconds("interval", interval, HOUR)?,
             expires_in: whole_seconds("expires_in", expires_in, HOUR)?,
             access_token_seconds: whole_seconds("access_token_seconds", access_token, DAY)?,
+            refresh_token_seconds,
+            refresh: Rotation::default(),
             auto: None,
             delivery: None,
+            backchannel_logout_uri: None,
         })
     }
 
     /// The settings after `change`; all of it or nothing.
     pub(super) fn changed(&self, change: &Change) -> Result<Self, SimulatorError> {
+        let backchannel_logout_uri = change.backchannel_logout_uri.over(self.backchannel_logout_uri.as_ref());
+        backchannel_logout_uri.as_deref().map(is_reachable).transpose()?;
         Ok(Self {
             interval: within("interval", change.interval.unwrap_or(self.interval), HOUR)?,
             expires_in: within("expires_in", change.expires_in.unwrap_or(self.expires_in), HOUR)?,
@@ -126,8 +161,15 @@ impl Lengths {
                 change.access_token_seconds.unwrap_or(self.access_token_seconds),
                 DAY,
             )?,
+            refresh_token_seconds: within(
+                "refresh_token_seconds",
+                change.refresh_token_seconds.unwrap_or(self.refresh_token_seconds),
+                DAY,
+            )?,
+            refresh: change.refresh.unwrap_or(self.refresh),
             auto: change.auto.over(self.auto.as_ref()),
             delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
+            backchannel_logout_uri,
         })
     }
 }

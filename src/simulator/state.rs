@@ -3,8 +3,10 @@
 use super::client_auth::Registered;
 use super::client_jwt::Taken;
 use super::delivery::Outbox;
+use super::departures::Departures;
 use super::faults::Faults;
 use super::requests::Requests;
+use super::sessions::Sessions;
 use super::settings::Lengths;
 use super::stats::Stats;
 
@@ -12,6 +14,8 @@ use super::stats::Stats;
 pub(super) struct State {
     pub settings: Lengths,
     pub requests: Requests,
+    pub departures: Departures,
+    pub sessions: Sessions,
     pub faults: Faults,
     pub stats: Stats,
     /// What the client is registered with.
@@ -26,6 +30,8 @@ impl State {
         Self {
             settings,
             requests: Requests::default(),
+            departures: Departures::default(),
+            sessions: Sessions::default(),
             faults: Faults::default(),
             stats: Stats::default(),
             client: Registered::default(),

@@ -28,6 +28,8 @@ pub(super) struct Stats {
     /// Token requests by the whole milliseconds that they came after their interval had passed, counted from the one
     /// before them or from the acknowledgement. Early ones are not among them.
     poll_delays: BTreeMap<u64, u64>,
+    /// Refreshes by result, those that a fault hits before they are processed left out.
+    refreshes: BTreeMap<&'static str, u64>,
     rings: BTreeMap<String, u64>,
     handshakes_refused: BTreeMap<&'static str, u64>,
 }
@@ -35,6 +37,10 @@ pub(super) struct Stats {
 impl Stats {
     pub(super) fn call(&mut self, endpoint: Endpoint, result: &'static str) {
         *self.calls.entry(endpoint).or_default().entry(result).or_default() += 1;
+    }
+
+    pub(super) fn refreshed(&mut self, result: &'static str) {
+        *self.refreshes.entry(result).or_default() += 1;
     }
 
     pub(super) fn ring(&mut self, login_hint: &str) {

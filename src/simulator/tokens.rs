@@ -4,6 +4,8 @@
 //! national identifier is in `SubjectNameID` (PSC) and `preferred_username`. The refresh token is opaque to clients (an
 //! HS512 JWT under a key of the realm).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -14,6 +16,7 @@ use super::jose::{base64url, from_base64url, signing_input};
 use super::people::Person;
 use super::personality::{Channel, Shape};
 use super::requests::Redeemed;
+use super::sessions::{Begun, Token};
 use crate::domain::random::uuid_v4;
 use crate::net::listener::PeerCertificate;
 
@@ -44,10 +47,23 @@ pub(super) struct Facts<'a> {
     pub session: Uuid,
     /// Seconds since the epoch.
     pub issued_at: i64,
+    /// When the person was authenticated.
+    pub auth_time: i64,
     pub life: i64,
+    pub refresh_life: i64,
 }
 
-/// The tokens for an approved request. `more` are further claims of the ID token, made from the refresh token.
+/// The refresh token of an answer.
+#[derive(Clone, Copy)]
+pub(super) enum RefreshToken<'a> {
+    /// A new one of this name.
+    Named(Uuid),
+    /// The one that was presented.
+    Same(&'a str),
+}
+
+/// The tokens for an approved request: somebody is signed in. `more` are further claims of the ID token, made from the
+/// refresh token.
 pub(super) fn issue(
     simulator: &Simulator,
     redeemed: &Redeemed,
@@ -55,26 +71,79 @@ pub(super) fn issue(
     more: impl FnOnce(&str) -> Vec<(String, Value)>,
 ) -> Tokens {
     let inner = &simulator.inner;
+    let (session, id) = (uuid_v4(&*inner.random), uuid_v4(&*inner.random));
+    let auth_time = inner.clock.now().as_secs();
+    let facts = facts(simulator, redeemed, certificate, session, auth_time);
+    let thumbprint = certificate.map(|certificate| certificate.thumbprint);
+    let begun = Begun { redeemed: redeemed.clone(), auth_time, thumbprint };
+    let life = Duration::from_secs(u64::try_from(facts.refresh_life).unwrap_or(0));
+    let person = &redeemed.person;
     let mut state = simulator.state();
-    let life = i64::try_from(state.settings.access_token_seconds).unwrap_or(i64::MAX);
-    let altered = state.faults.altered_token();
+    state.departures.begin(session, person.sub(), &person.login_hint, inner.clock.now());
+    state.sessions.begin(session, begun, id, inner.clock.monotonic() + life);
     drop(state);
-    let issued_at = inner.clock.now().as_secs();
-    let facts = Facts { redeemed, certificate, session: uuid_v4(&*inner.random), issued_at, life };
-    let access_token = access_token(simulator, &facts);
-    let refresh_token = refresh_token(simulator, &facts);
-    let more = more(&refresh_token).into_iter().chain(altered.into_iter().flatten());
+    let refresh_token = refresh_token(simulator, &facts, id);
+    let more = more(&refresh_token);
+    answer(simulator, &facts, refresh_token, more)
+}
+
+/// New tokens for somebody who is signed in.
+pub(super) fn renew(
+    simulator: &Simulator,
+    begun: &Begun,
+    session: Uuid,
+    certificate: Option<&PeerCertificate>,
+    refresh_token_of: RefreshToken<'_>,
+) -> Tokens {
+    let facts = facts(simulator, &begun.redeemed, certificate, session, begun.auth_time);
+    let refresh_token = match refresh_token_of {
+        RefreshToken::Named(id) => refresh_token(simulator, &facts, id),
+        RefreshToken::Same(text) => text.to_owned(),
+    };
+    answer(simulator, &facts, refresh_token, Vec::new())
+}
+
+fn facts<'a>(
+    simulator: &Simulator,
+    redeemed: &'a Redeemed,
+    certificate: Option<&'a PeerCertificate>,
+    session: Uuid,
+    auth_time: i64,
+) -> Facts<'a> {
+    let state = simulator.state();
+    let seconds = |length: u64| i64::try_from(length).unwrap_or(i64::MAX);
+    Facts {
+        redeemed,
+        certificate,
+        session,
+        issued_at: simulator.inner.clock.now().as_secs(),
+        auth_time,
+        life: seconds(state.settings.access_token_seconds),
+        refresh_life: seconds(state.settings.refresh_token_seconds),
+    }
+}
+
+fn answer(
+    simulator: &Simulator,
+    facts: &Facts<'_>,
+    refresh_token: String,
+    more: Vec<(String, Value)>,
+) -> Tokens {
+    let inner = &simulator.inner;
+    let altered = simulator.state().faults.altered_token();
+    let access_token = access_token(simulator, facts);
+    let more = more.into_iter().chain(altered.into_iter().flatten());
     let as_keycloak = inner.traits.shape != Shape::Standard;
     Tokens {
-        id_token: id_token::issue(simulator, &facts, &access_token, more),
+        id_token: id_token::issue(simulator, facts, &access_token, more),
         refresh_token,
         access_token,
-        expires_in: life,
-        refresh_expires_in: as_keycloak.then_some(inner.traits.refresh_expires_in),
+        expires_in: facts.life,
+        refresh_expires_in: as_keycloak.then_some(facts.refresh_life),
         token_type: "Bearer",
         not_before_policy: as_keycloak.then_some(0),
         session_state: as_keycloak.then_some(facts.session),
-        scope: redeemed.scope.clone(),
+        scope: facts.redeemed.scope.clone(),
     }
 }
 
@@ -93,7 +162,7 @@ pub(super) fn common_claims(simulator: &Simulator, facts: &Facts<'_>) -> Map<Str
     for (name, value) in [
         ("exp", json!(facts.issued_at.saturating_add(facts.life))),
         ("iat", json!(facts.issued_at)),
-        ("auth_time", json!(facts.issued_at)),
+        ("auth_time", json!(facts.auth_time)),
         ("iss", json!(inner.issuer)),
         ("aud", json!(inner.client_id)),
         ("sub", json!(person.sub())),
@@ -148,12 +217,12 @@ pub(super) fn header(alg: &str, kid: &str) -> Map<String, Value> {
         .collect()
 }
 
-fn refresh_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
+fn refresh_token(simulator: &Simulator, facts: &Facts<'_>, id: Uuid) -> String {
     let inner = &simulator.inner;
     let members = json!({
-        "exp": facts.issued_at.saturating_add(inner.traits.refresh_expires_in),
+        "exp": facts.issued_at.saturating_add(facts.refresh_life),
         "iat": facts.issued_at,
-        "jti": uuid_v4(&*inner.random),
+        "jti": id,
         "iss": inner.issuer,
         "aud": inner.issuer,
         "sub": facts.redeemed.person.sub(),
@@ -168,13 +237,30 @@ fn refresh_token(simulator: &Simulator, facts: &Facts<'_>) -> String {
     format!("{input}.{signature}")
 }
 
-/// The claims of an access token of ours that is still alive.
+/// What a refresh token of ours names, whether it still counts or not.
+pub(super) fn verified_refresh_token(simulator: &Simulator, text: &str) -> Option<Token> {
+    let (input, signature) = text.rsplit_once('.')?;
+    if from_base64url(signature)? != simulator.inner.realm_key.hs512(input) {
+        return None;
+    }
+    let (_, claims) = input.split_once('.')?;
+    let claims: Map<String, Value> = serde_json::from_slice(&from_base64url(claims)?).ok()?;
+    let id = |name: &str| Uuid::parse_str(claims.get(name)?.as_str()?).ok();
+    let scope = claims.get("scope")?.as_str()?.to_owned();
+    Some(Token { session: id("sid")?, id: id("jti")?, scope })
+}
+
+/// The claims of an access token of ours that is still alive, and its session too.
 pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
     let inner = &simulator.inner;
     let claims = inner.signing_key.verified_claims(token)?;
     let expires = claims.get("exp")?.as_i64()?;
-    let is_access_token = claims.get("typ").and_then(Value::as_str) == Some("Bearer");
-    (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let sid = Uuid::try_parse(text("sid")).ok()?;
+    let is_alive = text("typ") == "Bearer"
+        && inner.clock.now().as_secs() < expires
+        && simulator.state().departures.is_alive(sid, text("jti"));
+    is_alive.then_some(claims)
 }
 
 /// A new request id: where they are long, in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the

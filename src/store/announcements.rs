@@ -93,9 +93,8 @@ pub(super) async fn announce(db: &mut Db, context: &Context, note: &Note) -> Res
     Ok(true)
 }
 
-/// See [`crate::engine::ports::Store::drop_tokens`]. Whatever is to be done about such tokens at their provider belongs
-/// into this transaction: here it is certain that nobody will ever use them, and it is said once.
-pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> Result<(), Fault> {
+/// See [`crate::engine::ports::Store::drop_tokens`].
+pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> Result<bool, Fault> {
     // Nothing changes but who may look: two who drop at once come here one after the other.
     let row = db
         .fetch_first(
@@ -107,17 +106,19 @@ pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> 
             args![note.login_id],
         )
         .await?;
-    let Some(row) = row else { return Ok(()) };
+    let Some(row) = row else { return Ok(false) };
     let recorded = db
         .fetch_first(
             "SELECT seq FROM audit WHERE login_id = $1 AND event = $2 LIMIT 1",
             args![note.login_id, event::LOGIN_TOKENS_DROPPED],
         )
         .await?;
-    if recorded.is_none() {
-        record(db, context, &rows::login(context, &row)?, note, event::LOGIN_TOKENS_DROPPED).await?;
+    if recorded.is_some() {
+        // A second run after an unknown commit outcome finds its own attempt.
+        return Ok(audit::done_by(db, note.login_id, note.attempt).await?.is_some());
     }
-    Ok(())
+    record(db, context, &rows::login(context, &row)?, note, event::LOGIN_TOKENS_DROPPED).await?;
+    Ok(true)
 }
 
 async fn record(

@@ -49,8 +49,26 @@ pub mod event {
     pub const ASSERTION_REPLAY: &str = "assertion_replay";
     /// A *situation d'exercice* was chosen.
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
+    /// The provider has replaced a session's tokens.
+    pub const SESSION_REFRESHED: &str = "session.refreshed";
     /// active → ended.
     pub const SESSION_ENDED: &str = "session.ended";
+    /// Tokens came for what had ended; their provider is to be told.
+    pub const TOKENS_LATE: &str = "tokens.late";
+    /// The provider has been told of an end.
+    pub const PROVIDER_TOLD: &str = "provider.told";
+    /// The provider has not been told of an end, and will not be.
+    pub const PROVIDER_NOT_TOLD: &str = "provider.not_told";
+}
+
+/// What a record is about, where there is no row of a login or a session at hand.
+pub(super) struct About {
+    pub tenant: String,
+    pub application: String,
+    pub registration: String,
+    pub person: Pseudonym,
+    pub login_id: LoginId,
+    pub session_id: Option<SessionId>,
 }
 
 /// One record, as stored.
@@ -151,6 +169,19 @@ impl AuditRecord {
             person: hex(&row.person),
             login_id: session.login_id.0,
             session_id: Some(session.session_id.0),
+            ..Self::new(at, event, attempt, by)
+        }
+    }
+
+    /// About what is only known by its names.
+    pub(super) fn about(about: About, at: Timestamp, event: &str, attempt: Attempt, by: &Actor) -> Self {
+        Self {
+            tenant: about.tenant,
+            application: about.application,
+            registration: about.registration,
+            person: hex(&about.person),
+            login_id: about.login_id.0,
+            session_id: about.session_id.map(|session_id| session_id.0),
             ..Self::new(at, event, attempt, by)
         }
     }

@@ -1,6 +1,8 @@
 //! Where the two databases say one thing in two ways.
 //!
-//! Database time appears in the statements about leases, and nowhere else.
+//! Database time appears in the statements about leases and about the deadlines of refreshes, and nowhere else.
+
+use super::rows::session_columns;
 
 /// The statements that differ.
 pub(super) struct Dialect {
@@ -15,6 +17,11 @@ pub(super) struct Dialect {
     /// `$1` node, `$2` registration, `$3` adoption; `$4` and `$5` how long the owner of a pending and of a starting
     /// login must have been dead, in microseconds.
     pub adopt: &'static str,
+    /// `$1` session, `$2` attempt, `$3` owner, `$4` reserved time in microseconds, `$5` now, `$6` generation, `$7` the
+    /// most unanswered sendings: records a refresh that is about to be sent. One further attempt is a failure of the first.
+    pub claim_refresh: &'static str,
+    /// `$1` session: the attempt that is recorded, and for how long nobody else sends.
+    pub refresh_under_way: &'static str,
     /// Nodes whose lease ended more than `$1` microseconds ago.
     pub forget_nodes: &'static str,
     /// `$1` list of sessions.
@@ -61,6 +68,26 @@ macro_rules! dialect {
                  WHERE registration = $2 AND status IN ('starting', 'pending') AND ended_at IS NULL AND owner <> $1
                      AND ",
                 $dead
+            ),
+            claim_refresh: concat!(
+                "UPDATE sessions SET refresh_attempt = $2, refresh_owner = $3, refresh_deadline = ",
+                $now,
+                " + $4,
+                     refresh_failures = CASE WHEN refresh_unanswered > 0 AND refresh_failures = 0 THEN 1
+                         ELSE refresh_failures END,
+                     refresh_unanswered = refresh_unanswered + 1
+                 WHERE session_id = $1 AND status = 'active' AND due_at > $5 AND refresh_generation = $6
+                     AND refresh_unanswered < $7
+                     AND (refresh_deadline IS NULL OR refresh_deadline <= ",
+                $now,
+                ")
+                     AND (refresh_not_before IS NULL OR refresh_not_before <= $5) RETURNING",
+                session_columns!()
+            ),
+            refresh_under_way: concat!(
+                "SELECT due_at, refresh_attempt, refresh_deadline - ",
+                $now,
+                " AS remaining FROM sessions WHERE session_id = $1"
             ),
             forget_nodes: concat!("DELETE FROM nodes WHERE lease_until < ", $now, " - $1"),
             delete_handles: concat!("DELETE FROM handles WHERE session_id ", $open, $parameter1, $close),

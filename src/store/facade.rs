@@ -1,5 +1,7 @@
 //! The port's methods, once for both databases: each hands one piece of work to a [`Backend`].
 
+mod endings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use super::grants::Completion;
 use super::logins::CancelHidden;
 use super::nodes::Adoption;
 use super::sessions::Choice;
-use super::{announcements, assertions, grants, logins, nodes, pick_up, sessions, start, upkeep};
+use super::{announcements, assertions, grants, logins, nodes, pick_up, refreshes, sessions, start, upkeep};
 use crate::crypto::ring::{KeyRing, KeyedHash};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -22,9 +24,10 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledge, Actor, Adopted, Approve, Counts, DeadFor, EndLogin, EndSession, GrantSecrets, NewLogin,
-    Note, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse, Replay, SessionTransition,
-    SpendAssertion, StartOutcome, Store, StoreError, Transition, UseOutcome,
+    Acknowledge, Actor, Adopted, Approve, ClaimRefresh, Counts, DeadFor, EndLogin, EndRefused, EndSession,
+    GrantSecrets, NewLogin, Note, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse,
+    RefreshClaim, RefreshMiss, Renewal, RenewalOutcome, Replay, SessionTransition, SpendAssertion,
+    StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
 
 /// How a piece of work gets its connection. Both are cancel-safe: what has begun is finished, whoever waits for it.
@@ -196,7 +199,7 @@ impl<B: Backend> Store for SqlStore<B> {
         .await
     }
 
-    async fn drop_tokens(&self, note: Note) -> Result<(), StoreError> {
+    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError> {
         self.write("drop_tokens", note, |db, context, input| {
             Box::pin(announcements::drop_tokens(db, context, input))
         })
@@ -301,6 +304,29 @@ impl<B: Backend> Store for SqlStore<B> {
     async fn end_session(&self, end: EndSession, by: &Actor) -> Result<SessionTransition, StoreError> {
         self.write("end_session", (end, by.clone()), |db, context, input| {
             Box::pin(sessions::end(db, context, input))
+        })
+        .await
+    }
+
+    async fn claim_refresh(&self, claim: ClaimRefresh) -> Result<RefreshClaim, StoreError> {
+        self.write("claim_refresh", claim, |db, context, input| {
+            Box::pin(refreshes::claim(db, context, input))
+        })
+        .await
+    }
+
+    async fn renew(&self, renewal: Renewal) -> Result<RenewalOutcome, StoreError> {
+        self.write("renew", renewal, |db, context, input| Box::pin(refreshes::renew(db, context, input)))
+            .await
+    }
+
+    async fn miss_refresh(&self, miss: RefreshMiss) -> Result<(), StoreError> {
+        self.write("miss_refresh", miss, |db, _, input| Box::pin(refreshes::miss(db, input))).await
+    }
+
+    async fn end_refused(&self, end: EndRefused) -> Result<SessionTransition, StoreError> {
+        self.write("end_refused", end, |db, context, input| {
+            Box::pin(refreshes::end_refused(db, context, input))
         })
         .await
     }

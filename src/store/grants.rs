@@ -2,7 +2,8 @@
 
 use super::conn::{Context, Db, Fault, Row, args};
 use super::vault::{Vault, Whose};
-use crate::domain::grant::GrantClaims;
+use crate::crypto::seal::Place;
+use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::GrantId;
 use crate::domain::names::{RegistrationName, TenantName};
 use crate::domain::secret::Secret;
@@ -38,7 +39,8 @@ impl Sealed {
     }
 
     fn vault<'c>(&self, context: &'c Context, grant_id: GrantId) -> Result<Option<Vault<'c>>, Fault> {
-        let whose = Whose { grant_id, tenant: &self.tenant, registration: &self.registration };
+        let place = Place::grant(grant_id);
+        let whose = Whose { place, tenant: &self.tenant, registration: &self.registration };
         self.wraps.as_deref().map(|wraps| Vault::open(context, &whose, wraps)).transpose()
     }
 
@@ -87,6 +89,24 @@ pub(super) async fn complete(db: &mut Db, context: &Context, completion: &Comple
                 vault.seal_claims(&completion.claims)?,
                 vault.seal_text("userinfo", &completion.document)?
             ],
+        )
+        .await?;
+    Ok(written > 0)
+}
+
+/// Seals other tokens into a grant that still has some; `false` where it has not.
+pub(super) async fn replace_tokens(
+    db: &mut Db,
+    context: &Context,
+    grant_id: GrantId,
+    tokens: &Tokens,
+) -> Result<bool, Fault> {
+    let Some(sealed) = Sealed::read(db, grant_id).await? else { return Ok(false) };
+    let Some(vault) = sealed.vault(context, grant_id)? else { return Ok(false) };
+    let written = db
+        .execute(
+            "UPDATE grants SET tokens = $2 WHERE grant_id = $1 AND tokens IS NOT NULL",
+            args![grant_id, vault.seal_tokens(tokens)?],
         )
         .await?;
     Ok(written > 0)

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
+use super::logout::ByProvider;
+use super::outbox::{self, Over, Owner};
 use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::ids::{Attempt, LoginId, NodeId};
@@ -146,9 +148,18 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
     let Some(row) = row else { return settle(db, context, approve.login_id, approve.attempt).await };
     let row = rows::login(context, &row)?;
     let vault = row.vault(context)?;
+    let found_by = ByProvider::of(context, &row.login.provider, &approve.claims);
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = $2, claims = $3 WHERE grant_id = $1",
-        args![row.login.grant_id, vault.seal_tokens(&approve.tokens)?, vault.seal_claims(&approve.claims)?],
+        "UPDATE grants SET request = NULL, tokens = $2, claims = $3, sid_hash = $4, sub_hash = $5, logout_key_id = $6
+         WHERE grant_id = $1",
+        args![
+            row.login.grant_id,
+            vault.seal_tokens(&approve.tokens)?,
+            vault.seal_claims(&approve.claims)?,
+            found_by.sid.map(|sid| sid.hash),
+            found_by.sub.hash,
+            found_by.sub.key_id
+        ],
     )
     .await?;
     free_slot(db, &row).await?;
@@ -217,6 +228,14 @@ pub(super) async fn end_guarded(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let row = rows::login(context, &row)?;
+    let over = Over {
+        owner: Owner::login(&row),
+        grant_id: row.login.grant_id,
+        now: end.now,
+        // Only a provider that has logged the person out takes an approval back.
+        tell_session: end.reason != LoginReason::ProviderRefused,
+    };
+    outbox::take_over(db, context, &over).await?;
     wipe_but_hint(db, &row, end.hidden_until.unwrap_or(end.now)).await?;
     match end.slot {
         SlotFate::Free => {
@@ -398,7 +417,8 @@ async fn settle(
 /// is readable after `shown_end`.
 async fn wipe_but_hint(db: &mut Db, row: &LoginRow, shown_end: Timestamp) -> Result<(), Fault> {
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, hint_until = $2
+        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, sid_hash = NULL,
+             sub_hash = NULL, logout_key_id = NULL, hint_until = $2
          WHERE grant_id = $1",
         args![row.login.grant_id, shown_end + READABLE_AFTER_END],
     )

@@ -158,9 +158,9 @@ async fn insert_session(db: &mut Db, session: &Session, row: &LoginRow) -> Resul
     db.execute(
         "INSERT INTO sessions (tenant, session_id, login_id, grant_id, application, registration, provider,
              environment, person, support_code, reference, x5t, exercice, created_at, expires_at, idle_us,
-             last_used_at, grant_expires_at, due_at, version, attempt, status)
+             last_used_at, grant_expires_at, due_at, version, attempt, refresh_due_at, status)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-             'active')",
+             $22, 'active')",
         args![
             session.tenant.as_str(),
             session.session_id,
@@ -182,7 +182,8 @@ async fn insert_session(db: &mut Db, session: &Session, row: &LoginRow) -> Resul
             session.grant_expires_at,
             session.idle_expires_at(),
             session.version,
-            session.attempt
+            session.attempt,
+            session.refresh.due_at
         ],
     )
     .await?;

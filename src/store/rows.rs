@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::conn::{Context, Fault, Row};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
+use crate::crypto::seal::Place;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use crate::domain::login::{EndStatus, Hidden, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::registration::{Delivery, Environment};
-use crate::domain::session::{Session, SessionEndReason, SessionState};
+use crate::domain::session::{RefreshState, Session, SessionEndReason, SessionState};
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
 
@@ -32,6 +33,7 @@ macro_rules! session_columns {
     () => {
         " tenant, session_id, login_id, grant_id, application, registration, provider, environment, person,
           support_code, reference, x5t, exercice, created_at, expires_at, idle_us, last_used_at, grant_expires_at,
+          refresh_generation, refresh_due_at, refresh_not_before, refresh_failures, refresh_unanswered,
           version, attempt, status, reason, ended_at "
     };
 }
@@ -52,7 +54,7 @@ impl LoginRow {
     /// Its grant.
     pub fn whose(&self) -> Whose<'_> {
         Whose {
-            grant_id: self.login.grant_id,
+            place: Place::grant(self.login.grant_id),
             tenant: &self.login.tenant,
             registration: &self.login.registration,
         }
@@ -116,9 +118,9 @@ impl Reader<'_> {
         }
     }
 
-    fn version(&self) -> Result<u32, Fault> {
-        let version: i64 = self.row.get(self.table, "version")?;
-        u32::try_from(version).or_else(|_| self.bad("version"))
+    fn number(&self, column: &'static str) -> Result<u32, Fault> {
+        let number: i64 = self.row.get(self.table, column)?;
+        u32::try_from(number).or_else(|_| self.bad(column))
     }
 
     fn flag(&self, column: &'static str) -> Result<bool, Fault> {
@@ -187,7 +189,7 @@ pub(super) fn login(context: &Context, row: &Row) -> Result<LoginRow, Fault> {
         client_context: read.opt_text("client_context")?,
         created_at: read.time("created_at")?,
         owner: NodeId(read.uuid("owner")?),
-        version: read.version()?,
+        version: read.number("version")?,
         attempt: Attempt(read.uuid("attempt")?),
         state: login_state(&read)?,
     };
@@ -296,7 +298,14 @@ pub(super) fn session(row: &Row) -> Result<SessionRow, Fault> {
         idle: read.opt_length("idle_us")?.map_or_else(|| read.bad("idle_us"), Ok)?,
         last_used_at: read.time("last_used_at")?,
         grant_expires_at: read.opt_time("grant_expires_at")?,
-        version: read.version()?,
+        refresh: RefreshState {
+            generation: read.number("refresh_generation")?,
+            due_at: read.opt_time("refresh_due_at")?,
+            not_before: read.opt_time("refresh_not_before")?,
+            failures: read.number("refresh_failures")?,
+            unanswered: read.number("refresh_unanswered")?,
+        },
+        version: read.number("version")?,
         attempt: Attempt(read.uuid("attempt")?),
         state: session_state(&read)?,
     };

@@ -60,11 +60,13 @@ class Stage:
         keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
         to_providers = free_port()
+        tell = f"https://localhost:{to_providers}/providers/basic/backchannel-logout"
         clients = [
-            client("relais:basic", "client_secret_basic", client_secret=SECRET),
+            client("relais:basic", "client_secret_basic", client_secret=SECRET, backchannel_logout_uri=tell),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
             client("relais-ps256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="PS256"),
             client("relais-wrong", "client_secret_basic", client_secret="another secret, longer than it has to be"),
+            client("relais-refresh", "client_secret_basic", client_secret=SECRET),
             client("relais-post", "client_secret_post", client_secret=SECRET),
             client("relais-tls", "tls_client_auth", tls_client_auth_subject_dn=dn, **bound),
             client(
@@ -78,7 +80,8 @@ class Stage:
             ),
             client("relais-signed", "private_key_jwt", **keys, backchannel_authentication_request_signing_alg="ES256"),
         ]
-        self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients)
+        short = {"relais-refresh": 3}
+        self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients, access_token_seconds=short)
         self.strict = world.oidc_provider(modes=["poll"], clients=clients, strict=True)
         basic = {"auth": "client_secret_basic", "client_secret_file": secret}
         signing = {"signing_key": key, "signing_alg": "ES256"}
@@ -90,6 +93,7 @@ class Stage:
                 "es256": registration("relais-es256", **basic, id_token_algs=["ES256"]),
                 "ps256": registration("relais-ps256", **basic, id_token_algs=["PS256"]),
                 "wrong": registration("relais-wrong", **basic),
+                "refresh": registration("relais-refresh", **basic, scope="openid profile offline_access"),
                 "post": registration("relais-post", "client_secret_post", client_secret_file=secret),
                 "self": registration("relais-self", "self_signed_tls_client_auth", certificates=[by_itself]),
                 "ping": registration("relais-ping", **basic, delivery="ping"),
@@ -187,6 +191,50 @@ def rotation(stage):
     status, session = relais.pick_up(login)
     expect(status == 201, f"a login that waits gets over it: {status} {session}")
     sign_in(stage, "after-rotation", "basic")
+
+
+@scenario("a session refreshed with rotation, for userinfo that could not be read before")
+def refresh(stage):
+    relais, op, hint = stage.relais, stage.op, "stays-long"
+    living = lambda: op.ask("GET", "/tokens").get(f"account:{hint}", 0)
+    op.ask("POST", "/userinfo/off")
+    login = relais.started(hint, registration="refresh")
+    op.decide(hint, "approve")
+    status, session = relais.pick_up(login)
+    handle = session["session_handle"]
+    expect((status, session["subject"]["complete"]) == (201, False), f"a session without userinfo: {status} {session}")
+    until(lambda: living() == 1, "the access token has expired, the refresh token has not")
+    op.ask("POST", "/userinfo/on")
+    told = until(lambda: relais.userinfo(handle)[0] == 200 and relais.userinfo(handle)[1], "userinfo is read")
+    expect(told["family_name"] == "Test", f"with a new access token: {told}")
+    expect(op.ask("GET", "/refreshes") == {"relais-refresh": 1}, "one refresh, whatever was tried meanwhile")
+    status, session = relais.session(handle)
+    expect((status, session["upstream"], session["subject"]["complete"]) == (200, "live", True), f"it goes on: {session}")
+    expect(relais.sign_out(handle)[0] == 204, "the session has ended")
+    until(lambda: living() == 0, "the tokens of the refresh are revoked")
+
+
+@scenario("tokens revoked at the end of a session, by every method")
+def revocation(stage):
+    for name in ("basic", "post", "tls", "self", "jwt"):
+        hint = f"signs-out-{name}"
+        living = lambda: stage.op.ask("GET", "/tokens").get(f"account:{hint}", 0)
+        handle = sign_in(stage, hint, name)["session_handle"]
+        expect(living() > 0, "there is a token")
+        expect(stage.relais.sign_out(handle)[0] == 204, "the session has ended")
+        until(lambda: living() == 0, f"{name}: its tokens are revoked")
+        status, problem = stage.relais.session(handle)
+        expect((status, problem["reason"]) == (401, "logout"), f"nothing opens it: {status} {problem}")
+
+
+@scenario("back-channel logout")
+def logout(stage):
+    handle = sign_in(stage, "leaves", "basic")["session_handle"]
+    other = sign_in(stage, "stays", "basic")["session_handle"]
+    stage.op.ask("POST", "/left/relais%3Abasic/leaves")
+    status, problem = stage.relais.session(handle)
+    expect((status, problem["reason"]) == (401, "idp_logout"), f"the provider has ended it: {status} {problem}")
+    expect(stage.relais.session(other)[0] == 200, "and nobody else's session")
 
 
 @scenario("doctor: all is well by every method, and nobody is rung")

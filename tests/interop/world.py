@@ -394,6 +394,9 @@ class Relais:
     def userinfo(self, handle):
         return self.call("GET", "/v1/session/userinfo", None, {"Authorization": f"Bearer {handle}"})
 
+    def sign_out(self, handle):
+        return self.call("DELETE", "/v1/session", None, {"Authorization": f"Bearer {handle}"})
+
     def log(self):
         """The lines of the server's log."""
         return [json.loads(line) for line in self.process.err.read_text(errors="replace").splitlines()]

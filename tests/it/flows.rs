@@ -15,6 +15,7 @@ mod pace;
 mod personalities;
 mod problems;
 mod races;
+mod refresh;
 mod requests;
 mod sign_in;
 mod upgrade;

@@ -72,7 +72,7 @@ const LONGEST_FILE: usize = 500;
 
 /// Longer files: path, ceiling, reason.
 const LONG_FILES: &[(&str, usize, &str)] =
-    &[("engine/ports/store.rs", 560, "one trait and the values it takes, most of it their documentation")];
+    &[("engine/ports/store.rs", 580, "one trait and the values it takes, most of it their documentation")];
 
 fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -8,6 +8,7 @@
 
 mod driver;
 mod handles;
+mod logouts;
 mod ops;
 mod play;
 mod runs;

@@ -12,6 +12,7 @@ mod operations;
 mod ports;
 mod practice;
 mod random_kills;
+mod refresh;
 mod running;
 mod sign_in;
 mod site;

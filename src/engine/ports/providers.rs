@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::{Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
@@ -153,8 +154,8 @@ pub struct Announcement {
     pub auth_req_id: Secret,
     /// Whether the outcome itself came along.
     pub has_outcome: bool,
-    /// Whether it came with tokens.
-    pub has_tokens: bool,
+    /// The tokens that it came with, where they can be read: not judged.
+    pub tokens: Option<Tokens>,
 }
 
 /// A provider's message says nothing that could be understood.
@@ -207,10 +208,16 @@ pub struct Userinfo {
     pub document: Secret,
 }
 
-/// Userinfo could not be had, or belongs to somebody else. Fails no login.
-#[derive(Clone, Copy, Debug, Error)]
-#[error("userinfo could not be read")]
-pub struct UserinfoUnavailable;
+/// Why userinfo could not be had. Fails no login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum UserinfoError {
+    /// 401: the access token is not taken (any more).
+    #[error("the provider does not take the access token")]
+    TokenRefused,
+    /// The provider does not answer, or what it says is not valid, or belongs to somebody else.
+    #[error("userinfo could not be read")]
+    Unavailable,
+}
 
 /// Every configured provider behind one door; the registration says which.
 #[async_trait]
@@ -235,10 +242,13 @@ pub trait Providers: Send + Sync + 'static {
     async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> Polled;
 
     /// Which request a provider's message is about. Asks nobody and believes nothing.
-    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable>;
+    fn announcement(&self, message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable>;
 
     /// Judges an outcome that a provider has sent by itself. Asks for signing keys at most.
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict;
+
+    /// Sends one refresh, once, within the profile's time-out, and judges the answer.
+    async fn refresh(&self, registration: &RegistrationName, request: RefreshRequest) -> RefreshAnswer;
 
     /// Reads userinfo with the grant's access token; `claims` are those of the ID token.
     async fn userinfo(
@@ -247,5 +257,25 @@ pub trait Providers: Send + Sync + 'static {
         x5t: Option<&str>,
         access_token: &Secret,
         claims: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable>;
+    ) -> Result<Userinfo, UserinfoError>;
+
+    /// Tells that a token is not needed any more (RFC 7009). May be told twice.
+    async fn revoke(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        kind: Revoked,
+        token: &Secret,
+    ) -> Heard;
+
+    /// Tells that the person of an ID token has left (OpenID Connect RP-Initiated Logout). May be told twice.
+    async fn end_session(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        id_token: &Secret,
+    ) -> Heard;
+
+    /// Judges a logout token that has been presented. Asks for signing keys at most.
+    async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict;
 }

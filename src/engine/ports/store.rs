@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Actor, Note, Notifiable, SpendAssertion};
+use super::{
+    Actor, ClaimRefresh, EndRefused, Endings, Note, Notifiable, RefreshClaim, RefreshMiss, Renewal,
+    RenewalOutcome, SpendAssertion,
+};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
@@ -308,7 +311,8 @@ pub enum UseOutcome {
     SessionOver,
 }
 
-/// The end of a session. Its grant is wiped in the same transaction.
+/// The end of a session. Its grant is wiped in the same transaction; what the provider must still be told moves into the
+/// outbox.
 #[derive(Clone, Debug)]
 pub struct EndSession {
     /// Which session.
@@ -348,6 +352,8 @@ pub struct Counts {
     pub logins_pending: u64,
     /// Sessions that are `active`.
     pub sessions_active: u64,
+    /// Entries of the outbox.
+    pub outbox: u64,
 }
 
 /// What housekeeping removed.
@@ -359,7 +365,7 @@ pub struct Purged {
 
 /// The database: SQLite or PostgreSQL.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Endings {
     // --- logins -------------------------------------------------------------------------------------------
 
     /// – → `starting`: claims the idempotency key, takes the person slot (cancelling a replaceable login where
@@ -371,7 +377,7 @@ pub trait Store: Send + Sync + 'static {
     async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Transition, StoreError>;
 
     /// To `denied`, `expired`, `failed` or `cancelled`. Wipes the grant but for the hint, which
-    /// [`Store::housekeep`] wipes when the login is no longer readable.
+    /// [`Store::housekeep`] wipes when the login is no longer readable; its tokens move into the outbox.
     async fn end_login(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError>;
 
     /// The earlier start with this key, where there was one: the answer of a repetition, whatever has changed since.
@@ -424,8 +430,8 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
     async fn announce(&self, note: Note) -> Result<bool, StoreError>;
 
-    /// Records, once in its life, that tokens came for a login that had ended without a session.
-    async fn drop_tokens(&self, note: Note) -> Result<(), StoreError>;
+    /// Records that tokens came for a login that had ended without a session. `true` once in the life of a login.
+    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError>;
 
     /// The pending logins of a node whose outcome has been announced.
     async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;
@@ -486,6 +492,19 @@ pub trait Store: Send + Sync + 'static {
     /// `active` → `ended`.
     async fn end_session(&self, end: EndSession, by: &Actor) -> Result<SessionTransition, StoreError>;
 
+    /// Records that `owner` sends a session's refresh token. At most one attempt is under way over all nodes, and one
+    /// whose outcome nobody knows is followed by one further attempt with the same token.
+    async fn claim_refresh(&self, claim: ClaimRefresh) -> Result<RefreshClaim, StoreError>;
+
+    /// Replaces the tokens of an active session, if they are still those that were to be replaced; whoever brings them.
+    async fn renew(&self, renewal: Renewal) -> Result<RenewalOutcome, StoreError>;
+
+    /// Notes that an attempt brought nothing. Where it is not the present one any more nothing is written.
+    async fn miss_refresh(&self, miss: RefreshMiss) -> Result<(), StoreError>;
+
+    /// `active` → `ended`, if the tokens are still those that the provider refused.
+    async fn end_refused(&self, end: EndRefused) -> Result<SessionTransition, StoreError>;
+
     /// Active sessions that are over at `now` (see [`Session::overdue`]). At most `limit`.
     async fn overdue_sessions(
         &self,
@@ -532,7 +551,7 @@ pub trait Store: Send + Sync + 'static {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Wipes what is no longer readable and deletes what nobody needs: hints of logins that ended more than
-    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions and slots past their time, logins and sessions
+    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions, logout tokens and slots past their time, logins and sessions
     /// that ended more than 7 days ago. Bounded per call.
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError>;
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::domain::ids::SessionId;
 use crate::domain::registration::Environment;
 use crate::domain::secret::SessionHandle;
-use crate::domain::session::SessionState;
+use crate::domain::session::{SessionState, Upstream};
 use crate::domain::subject::Subject;
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
@@ -50,6 +50,8 @@ pub(super) struct SessionObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     authenticated_by: Option<&'a str>,
+    /// `live`; `retrying` where the last refresh at the provider has failed: the session goes on, a later use tries again.
+    upstream: Upstream,
     /// When it was picked up.
     created_at: Timestamp,
     /// Its absolute end.
@@ -85,6 +87,7 @@ impl<'a> SessionObject<'a> {
             amr: &claims.amr,
             auth_time: claims.auth_time,
             authenticated_by: claims.authenticated_by.as_deref(),
+            upstream: session.upstream(),
             created_at: session.created_at,
             expires_at: session.expires_at,
             expires_in: session.expires_at.seconds_from(now),

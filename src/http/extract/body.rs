@@ -15,8 +15,8 @@ use crate::domain::secret::SecretBytes;
 use crate::http::json::{self, FieldError};
 use crate::http::problem::{Code, Problem};
 
-/// The largest body, in bytes.
-const MAX: usize = 16 * 1024;
+/// The largest body where nothing else is said, in bytes.
+pub(super) const MAX: usize = 16 * 1024;
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,12 +51,13 @@ pub(in crate::http) async fn receive_json(
     }
 }
 
-/// The bytes of a body of at most [`MAX`] that says to be a form, unless there is none.
-pub(super) async fn receive_form(
+/// The bytes of a body of at most `max` that says to be a form, unless there is none.
+pub(in crate::http) async fn receive_form(
     headers: &HeaderMap,
     body: axum::body::Body,
+    max: usize,
 ) -> Result<SecretBytes, Problem> {
-    let bytes = receive(headers, body, MAX).await?;
+    let bytes = receive(headers, body, max).await?;
     if bytes.expose().is_empty() || is_plain(headers, "application/x-www-form-urlencoded") {
         Ok(bytes)
     } else {

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 
 use super::application::{Caller, signed};
-use super::body::receive_form;
+use super::body::{MAX, receive_form};
 use super::refuse_relais_session;
 use crate::domain::secret::Secret;
 use crate::http::clients::ClientsState;
@@ -30,7 +30,7 @@ impl FromRequest<ClientsState> for FormCaller {
         refuse_relais_session(&parts.headers)?;
         let Ok(context) = RequestContext::from_request_parts(&mut parts, state).await;
         let by_head = Caller::by_head(&mut parts, state).await?;
-        let bytes = receive_form(&parts.headers, body).await?;
+        let bytes = receive_form(&parts.headers, body, MAX).await?;
         let mut form = Fields::of_form(bytes.expose()).map_err(Problem::invalid_request)?;
         let caller = match (by_head, assertion(&mut form)?) {
             (Some(_), Some(_)) => {

@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 use crate::provider::jwt::{self, AHEAD, numeric_date};
+use crate::provider::logout_token;
 use crate::provider::strict_json::{self, Object};
 
 use super::{Came, Refusal, Terms};
 
 /// Added to the login's lifetime: how old an ID token may be.
-const AGE_MARGIN: Duration = Duration::from_mins(5);
+pub(super) const AGE_MARGIN: Duration = Duration::from_mins(5);
 
 /// CIBA §10.3.1; a provider may set it in poll and ping mode too.
 const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
@@ -23,6 +24,10 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
         None => Ok(()),
         Some(value) => numeric_date(value).map(|_| ()).ok_or(Refusal::invalid(name)),
     };
+    // It says that somebody has left, not that he is here (Back-Channel Logout §4.1).
+    if logout_token::mentions_logout(claims) {
+        return Err(Refusal::invalid("events"));
+    }
     date("exp", true)?;
     date("iat", true)?;
     date("nbf", false)?;
@@ -38,28 +43,33 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
     }
 }
 
-/// Whether it is a token of this provider, for us, for this request, made just now. Issuer and audience are
-/// compared byte for byte.
+/// Whether it is a token of this provider, for us, for this request, made just now.
 pub(super) fn check(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {
-    if claims.get("iss").and_then(Value::as_str) != Some(terms.issuer) {
-        return Err(Refusal::invalid("iss"));
-    }
-    let audience = match claims.get("aud") {
-        Some(Value::Array(all)) if all.len() == 1 => all.first(),
-        other => other,
-    };
-    if audience.and_then(Value::as_str) != Some(terms.client_id) {
-        return Err(Refusal::invalid("aud"));
-    }
-    if claims.get("azp").is_some_and(|azp| azp.as_str() != Some(terms.client_id)) {
-        return Err(Refusal::invalid("azp"));
-    }
+    check_parties(claims, terms.issuer, terms.client_id)?;
     check_times(claims, terms)?;
     let same_request = match claims.get(AUTH_REQ_ID) {
         None => terms.came == Came::Asked,
         Some(claim) => claim.as_str() == Some(terms.auth_req_id.expose()),
     };
     if same_request { Ok(()) } else { Err(Refusal::invalid("auth_req_id")) }
+}
+
+/// Whether it is a token of this provider, for us. Issuer and audience are compared byte for byte.
+pub(super) fn check_parties(claims: &Object, issuer: &str, client_id: &str) -> Result<(), Refusal> {
+    if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
+        return Err(Refusal::invalid("iss"));
+    }
+    let audience = match claims.get("aud") {
+        Some(Value::Array(all)) if all.len() == 1 => all.first(),
+        other => other,
+    };
+    if audience.and_then(Value::as_str) != Some(client_id) {
+        return Err(Refusal::invalid("aud"));
+    }
+    if claims.get("azp").is_some_and(|azp| azp.as_str() != Some(client_id)) {
+        return Err(Refusal::invalid("azp"));
+    }
+    Ok(())
 }
 
 fn check_times(claims: &Object, terms: &Terms<'_>) -> Result<(), Refusal> {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::grant::Tokens;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::provider::jwt;
-use crate::provider::strict_json::{self, Object};
+use crate::provider::strict_json::{self, Object, SecretObject};
 
 /// The largest answer, in bytes (R-C-08).
 pub const MAX_SIZE: usize = 256 * 1024;
@@ -30,27 +32,73 @@ pub struct TokenAnswer {
     pub scope: Option<Vec<String>>,
 }
 
+/// What a refresh answers (OpenID Connect Core §12.2): no more than an access token is required.
+pub struct RefreshedAnswer {
+    /// `access_token`.
+    pub access_token: Secret,
+    /// `id_token`, not validated.
+    pub id_token: Option<Secret>,
+    /// `refresh_token`.
+    pub refresh_token: Option<Secret>,
+    /// `expires_in`, where it can be read.
+    pub expires_in: Option<Duration>,
+    /// `refresh_expires_in`, likewise.
+    pub refresh_expires_in: Option<Duration>,
+}
+
 impl TokenAnswer {
     /// Reads the body; the error is the name of the broken rule.
     pub fn read(body: &[u8]) -> Result<Self, &'static str> {
-        let members = strict_json::secret_object(body).map_err(|_| "no JSON object")?;
-        let is_bearer = strict_json::text(&members, "token_type")
-            .is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer"));
-        if !is_bearer {
-            return Err("token_type");
-        }
-        let token = |name: &str| {
-            strict_json::text(&members, name).filter(|token| token.len() <= jwt::MAX_SIZE).map(Secret::new)
-        };
+        let members = bearer(body)?;
+        let answer = RefreshedAnswer::of(&members)?;
         Ok(Self {
-            access_token: token("access_token").filter(is_visible_ascii).ok_or("access_token")?,
-            id_token: token("id_token").ok_or("id_token")?,
-            refresh_token: token("refresh_token"),
-            expires_in: life(&members, "expires_in"),
-            refresh_expires_in: life(&members, "refresh_expires_in").filter(|life| !life.is_zero()),
+            access_token: answer.access_token,
+            id_token: answer.id_token.ok_or("id_token")?,
+            refresh_token: answer.refresh_token,
+            expires_in: answer.expires_in,
+            refresh_expires_in: answer.refresh_expires_in,
             scope: scope(&members),
         })
     }
+
+    /// The tokens of an answer that came at `now`.
+    pub fn tokens(self, now: Timestamp) -> Tokens {
+        Tokens {
+            access_token: self.access_token,
+            access_expires_at: self.expires_in.map(|life| now + life),
+            refresh_token: self.refresh_token,
+            refresh_expires_at: self.refresh_expires_in.map(|life| now + life),
+            id_token: self.id_token,
+        }
+    }
+}
+
+impl RefreshedAnswer {
+    /// Reads the body; the error is the name of the broken rule.
+    pub fn read(body: &[u8]) -> Result<Self, &'static str> {
+        Self::of(&bearer(body)?)
+    }
+
+    fn of(members: &SecretObject) -> Result<Self, &'static str> {
+        let token = |name: &str| {
+            strict_json::text(members, name).filter(|token| token.len() <= jwt::MAX_SIZE).map(Secret::new)
+        };
+        Ok(Self {
+            access_token: token("access_token").filter(is_visible_ascii).ok_or("access_token")?,
+            id_token: token("id_token"),
+            refresh_token: token("refresh_token"),
+            expires_in: life(members, "expires_in"),
+            refresh_expires_in: life(members, "refresh_expires_in").filter(|life| !life.is_zero()),
+        })
+    }
+}
+
+/// The members of an answer with bearer tokens.
+fn bearer(body: &[u8]) -> Result<SecretObject, &'static str> {
+    let members = strict_json::secret_object(body).map_err(|_| "no JSON object")?;
+    let is_bearer = strict_json::text(&members, "token_type")
+        .is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer"));
+    if is_bearer { Ok(members) } else { Err("token_type") }
 }
 
 /// It will stand in a header.
@@ -146,6 +194,19 @@ mod tests {
         assert!(with("token_type", json!("bEaReR")).is_ok());
         for bad in [json!("DPoP"), json!("mac"), json!(""), json!(null), json!(1)] {
             assert_eq!(with("token_type", bad).err(), Some("token_type"));
+        }
+    }
+
+    #[test]
+    fn rp_083_a_refreshed_answer_may_keep_what_it_does_not_name() {
+        let bare = json!({"access_token": "at", "token_type": "bearer"});
+        let answer = RefreshedAnswer::read(bare.to_string().as_bytes());
+        let answer = answer.unwrap_or_else(|rule| panic!("refused by the rule {rule}"));
+        assert!(answer.id_token.is_none() && answer.refresh_token.is_none() && answer.expires_in.is_none());
+        for (name, bad) in [("token_type", json!("mac")), ("access_token", json!(""))] {
+            let mut body = body();
+            body[name] = bad;
+            assert_eq!(RefreshedAnswer::read(body.to_string().as_bytes()).err(), Some(name));
         }
     }
 

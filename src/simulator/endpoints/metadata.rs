@@ -28,8 +28,10 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
     let token = json!(format!("{issuer}{}", paths.token));
     let userinfo = json!(format!("{issuer}{}", paths.userinfo));
     let backchannel = json!(format!("{issuer}{}", paths.backchannel));
+    let revocation = json!(format!("{issuer}{}", paths.revocation));
     let aliases = json!({
         "token_endpoint": token,
+        "revocation_endpoint": revocation,
         "userinfo_endpoint": userinfo,
         "backchannel_authentication_endpoint": backchannel,
     });
@@ -45,6 +47,10 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
         ("token_endpoint", token),
         ("userinfo_endpoint", userinfo),
         ("jwks_uri", json!(format!("{issuer}{}", paths.jwks))),
+        ("revocation_endpoint", revocation),
+        ("end_session_endpoint", json!(format!("{issuer}{}", paths.logout))),
+        ("backchannel_logout_supported", json!(true)),
+        ("backchannel_logout_session_supported", json!(true)),
         ("backchannel_authentication_endpoint", backchannel),
         ("backchannel_token_delivery_modes_supported", json!(modes)),
         ("acr_values_supported", json!(traits.acr_values)),
@@ -68,7 +74,7 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
 
 fn ciba(user_code: bool) -> Map<String, Value> {
     named([
-        ("grant_types_supported", json!(["urn:openid:params:grant-type:ciba"])),
+        ("grant_types_supported", json!(["urn:openid:params:grant-type:ciba", "refresh_token"])),
         ("response_types_supported", json!([])),
         ("id_token_signing_alg_values_supported", json!(["RS256"])),
         ("token_endpoint_auth_methods_supported", json!(["tls_client_auth", "client_secret_basic"])),

@@ -1,4 +1,4 @@
-//! The token endpoint (CIBA §10.1): form, client, then the order of checks of [`super::super::requests`].
+//! The token endpoint (CIBA §10.1): form, client, then the order of checks of [`super::super::requests`]; or a refresh.
 
 use axum::http::StatusCode;
 
@@ -9,8 +9,10 @@ use super::super::exchange::{Call, Reply};
 use super::super::requests::Poll;
 use super::super::tokens;
 use super::form::{Duplicated, Form, first, is_form};
+use super::refresh;
 
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+const REFRESH_GRANT: &str = "refresh_token";
 
 /// `POST …/token`.
 pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
@@ -22,17 +24,21 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
 
 fn checked(simulator: &Simulator, call: &Call) -> Reply {
     let refusals = &simulator.inner.traits.refusals;
-    match first(&call.body, "grant_type").as_deref() {
+    let is_refresh = match first(&call.body, "grant_type").as_deref() {
         None | Some("") => return Reply::refusal(&refusals.missing_grant_type),
-        Some(CIBA_GRANT) => {}
+        Some(CIBA_GRANT) => false,
+        Some(REFRESH_GRANT) => true,
         Some(_) => return Reply::refusal(&refusals.unsupported_grant),
-    }
+    };
     let form = match Form::parse(&call.body) {
         Ok(form) => form,
         Err(Duplicated) => return Reply::refusal(&refusals.duplicated_parameter),
     };
     if let Err(refusal) = authenticate(simulator, call, &form) {
         return Reply::refusal(refusal);
+    }
+    if is_refresh {
+        return refresh::answer(simulator, call, &form);
     }
     let Some(id) = form.get("auth_req_id") else { return Reply::refusal(&refusals.missing_request_id) };
     if !tokens::is_auth_req_id(simulator, id) {

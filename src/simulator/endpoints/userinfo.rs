@@ -4,12 +4,15 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::super::Simulator;
 use super::super::exchange::{Call, Reply};
 use super::super::jose::base64url;
 use super::super::people;
 use super::super::tokens;
+
+const SESSION_OVER: &str = "User session not found or doesn't have client attached on it";
 
 /// `GET …/userinfo`.
 pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
@@ -26,10 +29,14 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
             );
         }
     }
+    let session = claims.get("sid").and_then(Value::as_str).and_then(|sid| Uuid::parse_str(sid).ok());
+    if session.is_some_and(|session| simulator.state().sessions.is_over(session)) {
+        return challenge(simulator, SESSION_OVER);
+    }
     let person = claims.get("preferred_username").and_then(Value::as_str).and_then(people::find);
     match person {
         Some(person) => Reply::ok(&person.userinfo(simulator.inner.traits.shape)).unstored(),
-        None => challenge(simulator, "User session not found or doesn't have client attached on it"),
+        None => challenge(simulator, SESSION_OVER),
     }
 }
 

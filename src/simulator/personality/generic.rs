@@ -25,13 +25,25 @@ const UNKNOWN_CLIENT: Refusal = Refusal {
 const UNKNOWN_REQUEST: Refusal =
     bad("invalid_grant", "The auth_req_id is unknown, has been used or belongs to another client.");
 
+const UNKNOWN_REFRESH_TOKEN: Refusal = bad(
+    "invalid_grant",
+    "The refresh token is unknown, has expired, has been used or revoked, or belongs to another client.",
+);
+
 pub(super) static TRAITS: Traits = Traits {
     issuer_path: "/op",
     metadata_documents: &["openid-configuration"],
     document: Document::Ciba,
     delivery_modes: &["poll", "ping", "push"],
     acr_values: &["substantial"],
-    paths: Paths { backchannel: "/bc-authorize", token: "/token", userinfo: "/userinfo", jwks: "/jwks" },
+    paths: Paths {
+        backchannel: "/bc-authorize",
+        token: "/token",
+        userinfo: "/userinfo",
+        revocation: "/revoke",
+        logout: "/logout",
+        jwks: "/jwks",
+    },
     realm: "op",
     scopes: &["openid", "profile", "offline_access"],
     hints: Hints::ExactlyOne(bad(
@@ -81,5 +93,12 @@ pub(super) static TRAITS: Traits = Traits {
         slow_down: bad("slow_down", "The interval has not passed; it is 5 seconds longer from now on."),
         denied: bad("access_denied", "The end-user denied the request."),
         pending: bad("authorization_pending", "The end-user has not yet been authenticated."),
+        missing_refresh_token: bad("invalid_request", "The parameter refresh_token is missing."),
+        garbage_refresh_token: UNKNOWN_REFRESH_TOKEN,
+        expired_refresh_token: UNKNOWN_REFRESH_TOKEN,
+        reused_refresh_token: UNKNOWN_REFRESH_TOKEN,
+        session_over: UNKNOWN_REFRESH_TOKEN,
+        other_certificate: UNKNOWN_REFRESH_TOKEN,
+        wider_scope: bad("invalid_scope", "The scope exceeds what was granted."),
     },
 };

@@ -45,6 +45,8 @@ pub(super) const PATHS: Paths = Paths {
     backchannel: "/protocol/openid-connect/ext/ciba/auth",
     token: "/protocol/openid-connect/token",
     userinfo: "/protocol/openid-connect/userinfo",
+    revocation: "/protocol/openid-connect/revoke",
+    logout: "/protocol/openid-connect/logout",
     jwks: "/protocol/openid-connect/certs",
 };
 
@@ -97,4 +99,14 @@ pub(super) const REFUSALS: Refusals = Refusals {
         "authorization_pending",
         "The authorization request is still pending as the end-user hasn't yet been authenticated.",
     ),
+    missing_refresh_token: bad("invalid_request", "No refresh token"),
+    garbage_refresh_token: bad("invalid_grant", "Invalid refresh token"),
+    expired_refresh_token: bad("invalid_grant", "Token is not active"),
+    reused_refresh_token: bad("invalid_grant", "Maximum allowed refresh token reuse exceeded"),
+    session_over: bad("invalid_grant", "Session not active"),
+    other_certificate: bad(
+        "unauthorized_client",
+        "Client certificate missing, or its thumbprint and one in the refresh token did NOT match",
+    ),
+    wider_scope: bad("invalid_scope", "Invalid scopes requested"),
 };

@@ -66,14 +66,21 @@ async fn settings_change_in_parts_and_all_or_nothing() {
     let lab = Lab::new();
     let answer = lab.settings(json!({ "interval": 2, "expires_in": 60 })).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let expected = json!({ "interval": 2, "expires_in": 60, "access_token_seconds": 120, "auto": null });
+    let expected = json!({
+        "interval": 2,
+        "expires_in": 60,
+        "access_token_seconds": 120,
+        "refresh_token_seconds": 1800,
+        "refresh": "rotate",
+        "auto": null,
+    });
     assert_eq!(answer.json(), expected);
     for refused in [
         json!({ "interval": 0 }),
         json!({ "interval": 1.5 }),
         json!({ "expires_in": 3601 }),
         json!({ "interval": 9, "access_token_seconds": 86_401 }),
-        json!({ "refresh": "rotate" }),
+        json!({ "refresh": "sometimes" }),
         json!({ "auto": { "decision": "later", "after_ms": 0 } }),
         json!({ "auto": { "decision": "approve" } }),
         json!("x"),
@@ -147,6 +154,7 @@ async fn stats_count_rings_and_refused_handshakes() {
         "early_polls": 0,
         "overlapping_polls": 0,
         "poll_delays": {},
+        "refreshes": {},
         "rings": { DOCTOR: 2, "899700000002": 1 },
         "handshakes_refused": { "certificate_missing": 2 },
     });

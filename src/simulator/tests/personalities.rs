@@ -157,7 +157,8 @@ async fn generic_says_what_is_true_and_no_more() {
     let metadata = lab.get("/op/.well-known/openid-configuration").await.json();
     assert_eq!(metadata["issuer"], "https://localhost:8083/op");
     assert_eq!(metadata["backchannel_user_code_parameter_supported"], json!(true));
-    assert_eq!(metadata["grant_types_supported"], json!(["urn:openid:params:grant-type:ciba"]));
+    let grants = json!(["urn:openid:params:grant-type:ciba", "refresh_token"]);
+    assert_eq!(metadata["grant_types_supported"], grants);
     assert!(metadata.get("authorization_endpoint").is_none());
     for name in ["backchannel_authentication_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
         let path = metadata[name].as_str().and_then(|url| url.strip_prefix("https://localhost:8083"));

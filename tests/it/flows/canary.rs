@@ -5,9 +5,11 @@
 //! Relais runs as a process of its own, so that all that it writes is seen; the provider has a witness in between,
 //! so that the tokens are known.
 
+mod endings;
 mod faults;
 mod misplaced;
 mod needles;
+mod refreshed;
 mod signed;
 mod told;
 mod wiped;
@@ -290,6 +292,8 @@ async fn everything_on(backend: Backend) {
     faults::all(&world).await;
     misplaced::all(&world).await;
     told::all(&world).await;
+    endings::all(&world).await;
+    refreshed::all(&world).await;
     nothing_leaks(world).await;
 }
 
@@ -402,7 +406,7 @@ async fn nothing_leaks(world: World) {
     let World { served, witness, config, needles, problems, .. } = world;
     let mut needles = needles.into_inner().expect("needles");
     witness.heard.tell(&mut needles);
-    for name in ["client_assertion", "client_secret", "request"] {
+    for name in ["client_assertion", "client_secret", "request", "token", "id_token_hint"] {
         assert!(witness.heard.count(name) > 0, "the witness has seen {name}");
     }
     for name in ["access_token", "refresh_token", "id_token", "auth_req_id", "family_name", "authorization"] {
@@ -421,6 +425,10 @@ async fn nothing_leaks(world: World) {
         "libraries are heard too: {targets:?}"
     );
     assert!(String::from_utf8_lossy(&dump).contains(REFERENCE), "the dump has the rows");
+    assert!(
+        log.contains("the provider has been told of an end") && log.contains("a logout token is refused")
+    );
+    assert!(database.number("SELECT count(*) FROM outbox").await > 0, "something is still to be told");
     let problems = problems.into_inner().expect("problems").join("\n");
     for (place, text) in [
         ("the log", log.as_bytes()),

@@ -10,10 +10,10 @@ mod userinfo;
 use serde_json::{Value, json};
 
 /// A fault without its endpoint.
-type Fault = (&'static str, fn() -> Value);
+pub type Fault = (&'static str, fn() -> Value);
 
 /// What may go wrong with any answer; the ways that take an I/O time-out are tested apart.
-const FAULTS: [Fault; 10] = [
+pub const FAULTS: [Fault; 10] = [
     ("500 without a body", || json!({"status": 500, "body": ""})),
     ("503 with an OAuth error", || json!({"status": 503, "body": {"error": "temporarily_unavailable"}})),
     ("429 with Retry-After", || json!({"status": 429, "headers": {"Retry-After": "7"}, "body": ""})),
@@ -30,7 +30,7 @@ const FAULTS: [Fault; 10] = [
 ];
 
 /// The fault at an endpoint, for `count` calls.
-fn at(endpoint: &str, count: u32, fault: &Value) -> Value {
+pub fn at(endpoint: &str, count: u32, fault: &Value) -> Value {
     let mut fault = fault.clone();
     fault["endpoint"] = json!(endpoint);
     fault["count"] = json!(count);

@@ -11,10 +11,11 @@ use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
+use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest, Polled,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, StartFailure, Unreadable, Userinfo,
-    UserinfoUnavailable,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, Heard, LogoutVerdict, NoMetadata,
+    PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
+    RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -42,6 +43,10 @@ pub struct Scripted {
     /// Polls that have come, and those that are not answered yet.
     pub polls: AtomicUsize,
     pub polling: AtomicUsize,
+    /// What a logout token is worth; `None`: nothing.
+    pub logout: Mutex<Option<LogoutVerdict>>,
+    /// The logout tokens that were presented.
+    pub presented: Mutex<Vec<String>>,
     /// When polls are said to have gone out; `None`: when they were asked for.
     pub sent: Mutex<Option<Monotonic>>,
 }
@@ -151,12 +156,16 @@ impl Providers for Scripted {
         Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer(number) }
     }
 
-    fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
+    fn announcement(&self, _: &SecretBytes, _: Timestamp) -> Result<Announcement, Unreadable> {
         Err(Unreadable { rule: "no notifications here" })
     }
 
     async fn judge_pushed(&self, _: &RegistrationName, _: PushedOutcome) -> PushVerdict {
         PushVerdict::Refused { reason: LoginReason::TokenInvalid }
+    }
+
+    async fn refresh(&self, _: &RegistrationName, _: RefreshRequest) -> RefreshAnswer {
+        RefreshAnswer::Declined { retry_after: None }
     }
 
     async fn userinfo(
@@ -165,10 +174,23 @@ impl Providers for Scripted {
         _: Option<&str>,
         _: &Secret,
         _: &GrantClaims,
-    ) -> Result<Userinfo, UserinfoUnavailable> {
+    ) -> Result<Userinfo, UserinfoError> {
         if self.without_userinfo.load(Ordering::SeqCst) {
-            return Err(UserinfoUnavailable);
+            return Err(UserinfoError::Unavailable);
         }
         Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
+    }
+
+    async fn revoke(&self, _: &RegistrationName, _: Option<&str>, _: Revoked, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn end_session(&self, _: &RegistrationName, _: Option<&str>, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn judge_logout(&self, _: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
+        self.presented.lock().expect("lock").push(logout_token.expose().to_owned());
+        self.logout.lock().expect("lock").clone().unwrap_or(LogoutVerdict::Refused)
     }
 }

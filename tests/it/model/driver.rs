@@ -10,7 +10,8 @@ use relais::domain::names::RegistrationName;
 use relais::domain::session::{Session, SessionState};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Actor, DeadFor, PickUpOutcome, SessionTransition, StartOutcome, Store, StoreError, Transition,
+    Actor, DeadFor, PickUpOutcome, RefreshClaim, RenewalOutcome, SessionTransition, StartOutcome, Store,
+    StoreError, Transition,
 };
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -40,6 +41,7 @@ pub fn session_view(session: &Session) -> SessionView {
         version: session.version,
         attempt: session.attempt,
         exercice: session.exercice.clone(),
+        refresh: session.refresh,
     }
 }
 
@@ -69,6 +71,24 @@ fn of_start(outcome: StartOutcome) -> Outcome {
         },
         StartOutcome::AlreadyPending { until, replaceable } => Outcome::AlreadyPending { until, replaceable },
     }
+}
+
+const fn of_claim(outcome: &RefreshClaim) -> Outcome {
+    Outcome::Claim(match outcome {
+        RefreshClaim::Won(_) => "won",
+        RefreshClaim::UnderWay { .. } => "under way",
+        RefreshClaim::Fresh => "fresh",
+        RefreshClaim::NotNow => "not now",
+        RefreshClaim::Over => "over",
+    })
+}
+
+const fn of_renewal(outcome: &RenewalOutcome) -> Outcome {
+    Outcome::Renewal(match outcome {
+        RenewalOutcome::Committed(_) => "committed",
+        RenewalOutcome::Overtaken => "overtaken",
+        RenewalOutcome::Over => "over",
+    })
 }
 
 fn of_pick_up(outcome: PickUpOutcome) -> Outcome {
@@ -109,6 +129,10 @@ pub async fn execute(
             of_session(store.choose_exercice(session_id, attempt, now, &exercice, &holder()).await?)
         }
         Call::EndSession(end) => of_session(store.end_session(end, &Actor::engine()).await?),
+        Call::ClaimRefresh(claim) => of_claim(&store.claim_refresh(claim).await?),
+        Call::Renew(renewal) => of_renewal(&store.renew(*renewal).await?),
+        Call::MissRefresh(miss) => done(store.miss_refresh(miss).await?),
+        Call::EndRefused(end) => of_session(store.end_refused(end).await?),
         Call::Adopt { node } => {
             let adopted = store.adopt(node, registration, DEAD_FOR).await?;
             let pending = adopted.pending.iter().map(|job| job.login.login_id).collect();
@@ -156,6 +180,8 @@ pub struct Facts {
     pub secrets: i64,
     /// Status, reason, version, last use.
     pub session: Option<(String, Option<String>, i64, i64)>,
+    /// Generation, failures, unanswered sendings, whose attempt is recorded.
+    pub refresh: Option<(i64, i64, i64, Option<Uuid>)>,
     pub live_handles: i64,
     /// While the session is active: afterwards it means nothing any more.
     pub used_handles: i64,
@@ -175,6 +201,7 @@ macro_rules! facts_sql {
                      + (CASE WHEN g.userinfo IS NULL THEN 0 ELSE 16 END)
                      + (CASE WHEN g.wraps IS NULL THEN 0 ELSE 32 END) AS BIGINT) AS secrets,
                  s.status AS s_status, s.reason AS s_reason, s.version AS s_version, s.last_used_at AS s_used,
+                 s.refresh_generation, s.refresh_failures, s.refresh_unanswered, s.refresh_attempt,
                  (SELECT count(*) FROM handles h WHERE h.session_id = l.session_id AND h.dead_since IS NULL)
                      AS live_handles,
                  (SELECT count(*) FROM handles h WHERE h.session_id = s.session_id AND s.status = 'active'
@@ -195,6 +222,7 @@ macro_rules! read_facts {
         let row = &$row;
         let session: Option<String> = row.get("s_status");
         let slot: Option<Uuid> = row.get("p_login");
+        let generation: Option<i64> = row.get("refresh_generation");
         let facts = Facts {
             status: row.get("status"),
             reason: row.get("reason"),
@@ -206,6 +234,10 @@ macro_rules! read_facts {
             secrets: row.get("secrets"),
             session: session
                 .map(|status| (status, row.get("s_reason"), row.get("s_version"), row.get("s_used"))),
+            refresh: generation.map(|generation| {
+                let (failures, unanswered) = (row.get("refresh_failures"), row.get("refresh_unanswered"));
+                (generation, failures, unanswered, row.get("refresh_attempt"))
+            }),
             live_handles: row.get("live_handles"),
             used_handles: row.get("used_handles"),
             slot: slot.map(|holder| (holder, row.get("p_until"))),
@@ -329,6 +361,7 @@ fn facts(login: &ModelLogin, slot: Option<(Uuid, i64)>) -> Facts {
         hidden_cancelled,
         secrets: if kept == 0 { 0 } else { kept + 32 },
         session: login.session.as_ref().map(session_facts),
+        refresh: login.session.as_ref().map(refresh_facts),
         live_handles: count(handles.iter().filter(|handle| !handle.dead).count()),
         used_handles: if active { count(handles.iter().filter(|handle| handle.used).count()) } else { 0 },
         slot,
@@ -342,6 +375,12 @@ fn session_facts(session: &ModelSession) -> (String, Option<String>, i64, i64) {
     };
     let version = i64::from(session.view.version);
     (status.to_owned(), reason, version, session.last_used_at.as_micros())
+}
+
+fn refresh_facts(session: &ModelSession) -> (i64, i64, i64, Option<Uuid>) {
+    let refresh = session.view.refresh;
+    let attempt = session.refreshing.map(|(attempt, _)| attempt.0);
+    (i64::from(refresh.generation), i64::from(refresh.failures), i64::from(refresh.unanswered), attempt)
 }
 
 /// Compares what the port says of each session and handle with the model.

@@ -17,7 +17,7 @@ const RACES: u32 = 5_000;
 
 /// What one race came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Winner {
+pub enum Winner {
     FirstUse,
     Repetition,
 }
@@ -27,19 +27,19 @@ enum Winner {
 /// Moved against each winner, so that both sides win about as often on a fast machine as on a busy one: the lag at
 /// which they meet differs by milliseconds.
 #[derive(Default)]
-struct Handicap(AtomicI32);
+pub struct Handicap(AtomicI32);
 
 impl Handicap {
     /// The lags of the next race, of the repetition and of the use. They differ by turn: all races alike would all
     /// end alike.
-    fn lags(&self, turn: u32) -> (Duration, Duration) {
+    pub fn lags(&self, turn: u32) -> (Duration, Duration) {
         let spread = [0, 10, -10, 20][turn as usize % 4];
         let lag = self.0.load(Ordering::Relaxed) + spread;
         let tenths = |tenths: i32| Duration::from_micros(100 * u64::from(tenths.max(0).unsigned_abs()));
         (tenths(lag), tenths(-lag))
     }
 
-    fn won(&self, winner: Winner) {
+    pub fn won(&self, winner: Winner) {
         let against = match winner {
             Winner::FirstUse => -1,
             Winner::Repetition => 1,
@@ -48,7 +48,7 @@ impl Handicap {
     }
 }
 
-async fn after<T>(lag: Duration, work: impl Future<Output = T>) -> T {
+pub async fn after<T>(lag: Duration, work: impl Future<Output = T>) -> T {
     if !lag.is_zero() {
         let _ = tokio::time::timeout(lag, std::future::pending::<()>()).await;
     }

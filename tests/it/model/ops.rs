@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use relais::crypto::random::SystemRandom;
 use relais::crypto::ring::{KeyRing, KeyedHash, Purpose};
+use relais::domain::grant::Tokens;
 use relais::domain::ids::{GrantId, LoginId, NodeId, SessionId};
 use relais::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use relais::domain::names::RegistrationName;
@@ -13,7 +14,8 @@ use relais::domain::random::{uuid_v4, uuid_v7};
 use relais::domain::session::SessionEndReason;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledge, Approve, EndLogin, EndSession, IdempotencyClaim, NewLogin, Pace, PickUp, RecordUse, SlotFate,
+    Acknowledge, Approve, ClaimRefresh, EndLogin, EndRefused, EndSession, IdempotencyClaim, NewLogin, Pace,
+    PickUp, RecordUse, RefreshMiss, Renewal, SlotFate,
 };
 
 use super::driver::session_of;
@@ -74,6 +76,23 @@ pub enum Op {
         login: u8,
         reason: u8,
     },
+    /// A node that dies at once, or one that takes its time.
+    ClaimRefresh {
+        login: u8,
+        dies: bool,
+    },
+    Renew {
+        login: u8,
+        known: bool,
+    },
+    MissRefresh {
+        login: u8,
+        unanswered: bool,
+        wait: Option<u8>,
+    },
+    EndRefused {
+        login: u8,
+    },
     Adopt {
         node: u8,
     },
@@ -114,6 +133,11 @@ fn one() -> BoxedStrategy<Op> {
             .prop_map(|(login, older, touch)| Op::Use { login, older, touch }),
         1 => login().prop_map(|login| Op::Exercice { login }),
         2 => (login(), 0u8..7).prop_map(|(login, reason)| Op::EndSession { login, reason }),
+        3 => (login(), any::<bool>()).prop_map(|(login, dies)| Op::ClaimRefresh { login, dies }),
+        2 => (login(), any::<bool>()).prop_map(|(login, known)| Op::Renew { login, known }),
+        2 => (login(), any::<bool>(), proptest::option::of(0u8..60))
+            .prop_map(|(login, unanswered, wait)| Op::MissRefresh { login, unanswered, wait }),
+        1 => login().prop_map(|login| Op::EndRefused { login }),
         1 => (0u8..3).prop_map(|node| Op::Adopt { node }),
     ]
     .boxed()
@@ -247,6 +271,39 @@ impl<'a> Stage<'a> {
                 now,
                 reason: SessionEndReason::ALL[usize::from(reason)],
             }),
+            Op::ClaimRefresh { login, dies } => Call::ClaimRefresh(ClaimRefresh {
+                session_id: session_of(world, *pick(login)?.0)?,
+                attempt: harness::attempt(),
+                owner: self.nodes[usize::from(login)],
+                now,
+                generation: generation(pick(login)?.1)?,
+                reserve: if dies { Duration::ZERO } else { Duration::from_hours(1) },
+            }),
+            Op::Renew { login, known } => Call::Renew(Box::new(Renewal {
+                session_id: session_of(world, *pick(login)?.0)?,
+                attempt: harness::attempt(),
+                generation: generation(pick(login)?.1)?,
+                now,
+                tokens: Tokens {
+                    refresh_expires_at: known.then_some(now + Duration::from_mins(20)),
+                    ..harness::approve(*pick(login)?.0).tokens
+                },
+                due_at: known.then_some(now + Duration::from_mins(10)),
+            })),
+            Op::MissRefresh { login, unanswered, wait } => Call::MissRefresh(RefreshMiss {
+                session_id: session_of(world, *pick(login)?.0)?,
+                attempt: pick(login)?.1.session.as_ref()?.refreshing?.0,
+                generation: generation(pick(login)?.1)?,
+                is_unanswered: unanswered,
+                not_before: wait.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
+            }),
+            Op::EndRefused { login } => Call::EndRefused(EndRefused {
+                session_id: session_of(world, *pick(login)?.0)?,
+                attempt: harness::attempt(),
+                generation: generation(pick(login)?.1)?,
+                now,
+                reason: SessionEndReason::ReauthRequired,
+            }),
             Op::Adopt { node } => Call::Adopt { node: self.nodes[usize::from(node)] },
             Op::Lease { node, alive } => Call::Lease { node: self.nodes[usize::from(node)], alive },
             Op::Housekeep => Call::Housekeep { now },
@@ -344,6 +401,11 @@ impl<'a> Stage<'a> {
     pub fn keyed(&self, hash: [u8; 32]) -> KeyedHash {
         KeyedHash { key_id: self.harness.ring.active_id().to_owned(), hash }
     }
+}
+
+/// Of the tokens that a caller knows.
+fn generation(login: &ModelLogin) -> Option<u32> {
+    Some(login.session.as_ref()?.view.refresh.generation)
 }
 
 /// From which states an end may be asked for: those of the table, and others that must not matter.

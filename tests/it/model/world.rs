@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use relais::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use relais::domain::login::{EndStatus, Hidden, LoginReason, LoginState, LoginStatus, hidden_delay};
-use relais::domain::session::{SessionEndReason, SessionState};
+use relais::domain::session::{MOST_UNANSWERED, RefreshState, SessionEndReason, SessionState};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledge, Approve, EndLogin, EndSession, NewLogin, Pace, PickUp, RecordUse, SlotFate, UseOutcome,
+    Acknowledge, Approve, ClaimRefresh, EndLogin, EndRefused, EndSession, NewLogin, Pace, PickUp, RecordUse,
+    RefreshMiss, Renewal, SlotFate, UseOutcome,
 };
 
 /// How long an ended login stays readable, and its hint with it.
@@ -29,19 +30,51 @@ pub enum Call {
     Start(Box<NewLogin>),
     Acknowledge(Acknowledge),
     End(EndLogin),
-    CancelHidden { login_id: LoginId, attempt: Attempt, now: Timestamp },
-    FreeSlotOfCancelled { login_id: LoginId },
+    CancelHidden {
+        login_id: LoginId,
+        attempt: Attempt,
+        now: Timestamp,
+    },
+    FreeSlotOfCancelled {
+        login_id: LoginId,
+    },
     Approve(Box<Approve>),
-    SetPace { login_id: LoginId, owner: NodeId, pace: Pace },
-    StillMine { owner: NodeId, due: Vec<LoginId> },
+    SetPace {
+        login_id: LoginId,
+        owner: NodeId,
+        pace: Pace,
+    },
+    StillMine {
+        owner: NodeId,
+        due: Vec<LoginId>,
+    },
     PickUp(Box<PickUp>),
     Use(RecordUse),
-    Exercice { session_id: SessionId, attempt: Attempt, now: Timestamp, exercice: String },
+    Exercice {
+        session_id: SessionId,
+        attempt: Attempt,
+        now: Timestamp,
+        exercice: String,
+    },
     EndSession(EndSession),
-    Adopt { node: NodeId },
-    Lease { node: NodeId, alive: bool },
-    Overdue { now: Timestamp },
-    Housekeep { now: Timestamp },
+    /// With no time reserved it is the attempt of a node that dies at once.
+    ClaimRefresh(ClaimRefresh),
+    Renew(Box<Renewal>),
+    MissRefresh(RefreshMiss),
+    EndRefused(EndRefused),
+    Adopt {
+        node: NodeId,
+    },
+    Lease {
+        node: NodeId,
+        alive: bool,
+    },
+    Overdue {
+        now: Timestamp,
+    },
+    Housekeep {
+        now: Timestamp,
+    },
 }
 
 /// A login as its callers see it.
@@ -61,6 +94,7 @@ pub struct SessionView {
     pub version: u32,
     pub attempt: Attempt,
     pub exercice: Option<String>,
+    pub refresh: RefreshState,
 }
 
 /// What a caller is told.
@@ -81,6 +115,8 @@ pub enum Outcome {
     Used(UseOutcome),
     SessionWon(SessionView),
     SessionLost(SessionView),
+    Claim(&'static str),
+    Renewal(&'static str),
     Adopted { pending: BTreeSet<LoginId>, starting: BTreeSet<LoginId> },
     Overdue { logins: BTreeSet<LoginId>, sessions: BTreeMap<SessionId, &'static str> },
     Done,
@@ -119,6 +155,8 @@ pub struct ModelSession {
     pub idle: Duration,
     pub grant_expires_at: Option<Timestamp>,
     pub handles: Vec<Handle>,
+    /// Whose refresh is recorded, and whether its time is reserved for longer than any test lasts.
+    pub refreshing: Option<(Attempt, bool)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,6 +200,10 @@ impl World {
                 self.exercice(*session_id, *attempt, exercice)
             }
             Call::EndSession(end) => self.end_session(end),
+            Call::ClaimRefresh(claim) => Outcome::Claim(self.claim_refresh(claim)),
+            Call::Renew(renewal) => Outcome::Renewal(self.renew(renewal)),
+            Call::MissRefresh(miss) => self.miss_refresh(miss),
+            Call::EndRefused(end) => self.end_refused(end),
             Call::Adopt { node } => self.adopt(*node),
             Call::Lease { node, alive } => {
                 if *alive {
@@ -464,6 +506,72 @@ impl World {
         Outcome::SessionWon(view)
     }
 
+    fn claim_refresh(&mut self, claim: &ClaimRefresh) -> &'static str {
+        let Some((_, session)) = self.session_mut(claim.session_id) else { return "over" };
+        if session.view.state != SessionState::Active || session.over(claim.now).is_some() {
+            return "over";
+        }
+        let refresh = &mut session.view.refresh;
+        if refresh.generation != claim.generation {
+            return "fresh";
+        }
+        if session.refreshing.is_some_and(|(_, reserved)| reserved) {
+            return "under way";
+        }
+        let held_back = refresh.not_before.is_some_and(|not_before| claim.now < not_before);
+        if held_back || refresh.unanswered >= MOST_UNANSWERED {
+            return "not now";
+        }
+        if refresh.unanswered > 0 && refresh.failures == 0 {
+            refresh.failures = 1;
+        }
+        refresh.unanswered += 1;
+        session.refreshing = Some((claim.attempt, !claim.reserve.is_zero()));
+        "won"
+    }
+
+    fn renew(&mut self, renewal: &Renewal) -> &'static str {
+        let Some((audit, session)) = self.session_mut(renewal.session_id) else { return "over" };
+        if session.view.state != SessionState::Active {
+            return "over";
+        }
+        if session.view.refresh.generation != renewal.generation {
+            return "overtaken";
+        }
+        session.view.refresh = RefreshState {
+            generation: renewal.generation + 1,
+            due_at: renewal.due_at,
+            ..RefreshState::default()
+        };
+        session.grant_expires_at = renewal.tokens.refresh_expires_at;
+        session.refreshing = None;
+        audit.push(("session.refreshed", None, renewal.attempt));
+        "committed"
+    }
+
+    fn miss_refresh(&mut self, miss: &RefreshMiss) -> Outcome {
+        let Some((_, session)) = self.session_mut(miss.session_id) else { return Outcome::Done };
+        let is_its_own = session.refreshing.is_some_and(|(attempt, _)| attempt == miss.attempt);
+        let active = session.view.state == SessionState::Active;
+        let refresh = &mut session.view.refresh;
+        if is_its_own && active && refresh.generation == miss.generation {
+            refresh.unanswered -= u32::from(!miss.is_unanswered);
+            refresh.failures += u32::from(miss.not_before.is_some());
+            refresh.not_before = miss.not_before;
+            session.refreshing = None;
+        }
+        Outcome::Done
+    }
+
+    fn end_refused(&mut self, end: &EndRefused) -> Outcome {
+        let Some((_, session)) = self.session_mut(end.session_id) else { return Outcome::NotFound };
+        if session.view.refresh.generation != end.generation {
+            return Outcome::SessionLost(session.view.clone());
+        }
+        let EndRefused { session_id, attempt, now, reason, .. } = *end;
+        self.end_session(&EndSession { session_id, attempt, now, reason })
+    }
+
     fn adopt(&mut self, node: NodeId) -> Outcome {
         let (mut pending, mut starting) = (BTreeSet::new(), BTreeSet::new());
         for (login_id, login) in &mut self.logins {
@@ -573,23 +681,29 @@ impl ModelSession {
                 version: 1,
                 attempt: session.attempt,
                 exercice: None,
+                refresh: session.refresh,
             },
             last_used_at: session.last_used_at,
             expires_at: session.expires_at,
             idle: session.idle,
             grant_expires_at: session.grant_expires_at,
             handles: vec![handle],
+            refreshing: None,
         }
     }
 
-    /// Why it is over at `now`, if it is: absolute life first, then idleness, then the grant's own end.
+    /// Why it is over at `now`, if it is: absolute life first, then idleness, then the grant's own end, which is for
+    /// want of use as well where it comes no sooner than the lag of the last use allows.
     fn over(&self, now: Timestamp) -> Option<SessionEndReason> {
+        let idle = self.last_used_at + self.idle;
         if now >= self.expires_at {
             Some(SessionEndReason::Absolute)
-        } else if now >= self.last_used_at + self.idle {
+        } else if now >= idle {
             Some(SessionEndReason::Idle)
         } else {
-            self.grant_expires_at.filter(|end| now >= *end).map(|_| SessionEndReason::ReauthRequired)
+            let grant = self.grant_expires_at.filter(|end| now >= *end)?;
+            let unused = grant + LAG >= idle;
+            Some(if unused { SessionEndReason::Idle } else { SessionEndReason::ReauthRequired })
         }
     }
 }

@@ -41,6 +41,7 @@ pub fn quick_profile() -> &'static Profile {
     let profile = Profile {
         start_timeout: Duration::from_millis(400),
         poll_timeout: Duration::from_millis(400),
+        refresh_timeout: Duration::from_millis(400),
         ..*ProfileName::Psc.profile()
     };
     Box::leak(Box::new(profile))

@@ -12,7 +12,7 @@ use relais::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStat
 use relais::domain::random::{uuid_v4, uuid_v7};
 use relais::domain::registration::{Delivery, Environment};
 use relais::domain::secret::{Secret, SecretBytes};
-use relais::domain::session::{Session, SessionState};
+use relais::domain::session::{RefreshState, Session, SessionState};
 use relais::domain::subject::Subject;
 use relais::domain::support_code::SupportCode;
 use relais::domain::time::Timestamp;
@@ -287,6 +287,7 @@ impl Harness {
                 idle: Duration::from_secs(1800),
                 last_used_at: at(10),
                 grant_expires_at: None,
+                refresh: RefreshState { due_at: Some(at(900)), ..RefreshState::default() },
                 version: 1,
                 attempt,
                 state: SessionState::Active,

@@ -95,6 +95,7 @@ pub struct Stack {
     app: Option<App>,
     time: Arc<dyn Clock>,
     stop: CancellationToken,
+    pki: DevPki,
     _temporary: TempDir,
 }
 
@@ -220,6 +221,16 @@ impl Stack {
         self.ops = ops;
     }
 
+    /// One more certificate of the client that the provider knows: `certs/NAME.pem`, `certs/NAME.key`.
+    pub fn another_certificate(&self, name: &str) {
+        let now = self.time.now();
+        let (from, to) = (now - Duration::from_hours(1), now + Duration::from_hours(24));
+        let issued = self.pki.authority().issue_client("relais-demo", from, to).expect("a certificate");
+        let certs = self.folder.join("certs");
+        std::fs::write(certs.join(format!("{name}.pem")), issued.certificate).expect("written");
+        key_file::write_new(&certs.join(format!("{name}.key")), &issued.key).expect("written");
+    }
+
     /// Where providers call, without credential.
     pub fn notified(&self) -> Caller {
         notified(self.app())
@@ -321,7 +332,7 @@ impl Builder {
             if self.manual { Arc::new(clock.clone()) } else { Arc::new(SystemClock::start()) };
         let temporary = TempDir::new().expect("a folder");
         let folder = temporary.path().to_owned();
-        write_keys_and_certificates(&folder, &*time);
+        let pki = write_keys_and_certificates(&folder, &*time);
         for (name, alg) in &self.signing_keys {
             let key = signing_key::generate(*alg).expect("a key");
             key_file::write_new(&folder.join("keys").join(name), &key).expect("written");
@@ -353,6 +364,7 @@ impl Builder {
             app: Some(app),
             time,
             stop,
+            pki,
             _temporary: temporary,
         };
         if let Some(mode) = self.delivery {
@@ -436,7 +448,7 @@ fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-fn write_keys_and_certificates(folder: &Path, time: &dyn Clock) {
+fn write_keys_and_certificates(folder: &Path, time: &dyn Clock) -> DevPki {
     std::fs::create_dir_all(folder.join("keys")).expect("a folder");
     for name in ["one", "persons"] {
         key_file::write_new(&folder.join("keys").join(name), &key_file::generate(&SystemRandom))
@@ -444,6 +456,7 @@ fn write_keys_and_certificates(folder: &Path, time: &dyn Clock) {
     }
     let pki = DevPki::generate("relais-demo", time.now()).expect("a PKI");
     pki.write(&folder.join("certs")).expect("certificates");
+    pki
 }
 
 fn load(folder: &Path, config: &str, time: &dyn Clock) -> config::Config {

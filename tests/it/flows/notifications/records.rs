@@ -78,6 +78,7 @@ async fn r_l_04_tokens_that_are_pushed_for_a_login_that_has_ended_are_recorded()
         stack.eventually("the push is answered", async || answered(&stack).await == [204]).await;
         assert_eq!(database.number(DROPPED).await, 1, "{backend:?}");
         assert!(cancelled.is("cancelled").await);
+        stack.happens("they are revoked", async || stack.calls("revocation").await > 0).await;
 
         let superseded = Told::start(&stack, DOCTOR).await;
         let again = json!({ "login_hint": DOCTOR, "if_pending": "replace" });
