@@ -5,6 +5,7 @@
 
 pub mod application;
 pub mod assertion_key;
+pub mod claims;
 pub mod clock;
 pub mod examination;
 pub mod grant;

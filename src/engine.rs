@@ -30,6 +30,7 @@ pub mod directory;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hub;
+pub mod introspect;
 mod lease;
 pub mod notified;
 mod outbox;

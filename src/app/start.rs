@@ -269,6 +269,7 @@ pub(super) fn registration_settings(
         signing,
         certificates,
         id_token_algs: settings.id_token_algs.iter().filter_map(|alg| alg.parse().ok()).collect(),
+        claims: settings.claims.clone(),
         extra_parameters: settings.extra_parameters.clone().into_iter().collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! `[applications.<name>]`: the clients of Relais.
 
+mod acting;
 mod credential;
 
 use std::collections::BTreeMap;
@@ -62,6 +63,7 @@ pub(super) fn read<'a>(
         .filter_map(|(name, reader)| read_one(name, &reader, &surroundings))
         .collect();
     credential::refuse_shared(root, &applications);
+    acting::check(root, &applications, &surroundings.environments);
     applications
 }
 
@@ -71,6 +73,7 @@ fn read_one(name: &str, reader: &Reader<'_>, surroundings: &Surroundings<'_>) ->
     let tenant = read_tenant(reader);
     let enabled = reader.flag("enabled", true);
     let registrations = read_registrations(reader, surroundings);
+    let acts_for = reader.texts("acts_for").iter().filter_map(|name| name.parse().ok()).collect();
     let credential = credential::read(reader, &surroundings.credentials);
     let binding_message = reader
         .word(
@@ -89,6 +92,7 @@ fn read_one(name: &str, reader: &Reader<'_>, surroundings: &Surroundings<'_>) ->
         tenant: tenant?,
         enabled,
         registrations,
+        acts_for,
         credential: credential?,
         binding_message,
         reveal_unknown_person,

@@ -81,10 +81,26 @@ pub const ALL: &[Key] = &[
     key("registrations.*.max_age", Kind::Text),
     key("registrations.*.request_context", Kind::Flag),
     key("registrations.*.extra_parameters", Kind::Parameters),
+    key("registrations.*.claims.national_id", Kind::Text),
+    key("registrations.*.claims.name", Kind::Text),
+    key("registrations.*.claims.given_name", Kind::Text),
+    key("registrations.*.claims.family_name", Kind::Text),
+    key("registrations.*.claims.groups", Kind::Text),
+    key("registrations.*.claims.exercices", Kind::Text),
+    key("registrations.*.claims.exercice.profession", Kind::Text),
+    key("registrations.*.claims.exercice.savoir_faire", Kind::Text),
+    key("registrations.*.claims.exercice.mode", Kind::Text),
+    key("registrations.*.claims.exercice.role", Kind::Text),
+    key("registrations.*.claims.exercice.site.name", Kind::Text),
+    key("registrations.*.claims.exercice.site.siret", Kind::Text),
+    key("registrations.*.claims.exercice.site.finess", Kind::Text),
+    key("registrations.*.claims.exercice.site.structure_id", Kind::Text),
+    key("registrations.*.claims.exercice.site.postal_code", Kind::Text),
     key("applications.*.kind", Kind::Text),
     key("applications.*.tenant", Kind::Text),
     key("applications.*.enabled", Kind::Flag),
     key("applications.*.registrations", Kind::Texts),
+    key("applications.*.acts_for", Kind::Texts),
     key("applications.*.auth", Kind::Text),
     key("applications.*.secret", Kind::Text),
     key("applications.*.secret_file", Kind::Text),
@@ -102,7 +118,7 @@ pub const ALL: &[Key] = &[
 ];
 
 /// Keys and sections of the documented format that this version does not offer yet.
-pub const LATER: &[&str] = &["listeners.admin", "applications.*.acts_for", "targets"];
+pub const LATER: &[&str] = &["listeners.admin", "targets"];
 
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,7 +190,7 @@ mod tests {
         assert_eq!(place(&["registrations", "any-name", "enabled"]), Place::Key(Kind::Flag));
         assert_eq!(place(&["registrations", "any-name"]), Place::Section);
         assert_eq!(place(&["targets"]), Place::Later);
-        assert_eq!(place(&["applications", "a", "acts_for"]), Place::Later);
+        assert_eq!(place(&["applications", "a", "acts_for"]), Place::Key(Kind::Texts));
         assert_eq!(place(&["mode", "x"]), Place::Nothing);
         assert_eq!(place(&["stor"]), Place::Nothing);
     }

@@ -1,5 +1,6 @@
 //! `[registrations.<name>]`: Relais's client registrations at providers.
 
+mod claims;
 mod signing;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use super::providers::ProviderSettings;
 use super::reader::Reader;
 use super::secrets;
 use crate::crypto::ring::KeyRing;
+use crate::domain::claims::ClaimPaths;
 use crate::domain::names::ProviderName;
 use crate::domain::parameters::RESERVED;
 use crate::domain::profile::Profile;
@@ -55,6 +57,8 @@ pub struct RegistrationSettings {
     pub signing: Option<SigningSettings>,
     /// Accepted signature algorithms of ID tokens (RFC 7518 §3.1 names): never empty, never `none` or `HS…`.
     pub id_token_algs: Vec<String>,
+    /// Where its claims hold what a subject is made of, where not as the profile says.
+    pub claims: ClaimPaths,
     /// Form parameters that go with every authentication request.
     pub extra_parameters: BTreeMap<String, String>,
 }
@@ -142,6 +146,7 @@ fn read_one(
     let acr_values = reader.texts("acr_values");
     let id_token_algs = read_algs(reader);
     let channels = read_channels(reader, profile);
+    let claims = claims::read(reader, profile);
     let extra_parameters = read_extra_parameters(reader);
     let request_lifetime = reader.duration("request_lifetime", REQUEST_LIFETIME);
     if request_lifetime > LONGEST_REQUEST_LIFETIME {
@@ -168,6 +173,7 @@ fn read_one(
         certificates,
         signing,
         id_token_algs,
+        claims,
         extra_parameters,
     })
 }

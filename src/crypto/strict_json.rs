@@ -1,6 +1,7 @@
 //! JSON as it is taken from a provider or out of a token: bounded in depth, without duplicate members.
 //!
-//! A duplicate member is read differently by different parsers, so it is refused rather than resolved (R-C-08).
+//! A duplicate member is read differently by different parsers, so it is refused rather than resolved (R-C-08); where
+//! a document only informs, what it repeats may be resolved, but for the members that decide something.
 //! The size is bounded where the answer is received.
 
 use std::fmt;
@@ -55,9 +56,20 @@ pub enum StrictJsonError {
 
 /// Reads exactly one JSON object.
 pub fn object(bytes: &[u8]) -> Result<Object, StrictJsonError> {
+    read(bytes, Repeats::Refused)
+}
+
+/// The same, where a repeated member is no fault: the last counts. The `once` are refused when the outermost object has
+/// them twice.
+pub fn object_of_last(bytes: &[u8], once: &[&str]) -> Result<Object, StrictJsonError> {
+    read(bytes, Repeats::LastCounts { but: once })
+}
+
+fn read(bytes: &[u8], repeats: Repeats<'_>) -> Result<Object, StrictJsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value =
-        Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer).map_err(|_| StrictJsonError::Malformed)?;
+    let value = Strict { depth: MAX_DEPTH, repeats }
+        .deserialize(&mut deserializer)
+        .map_err(|_| StrictJsonError::Malformed)?;
     deserializer.end().map_err(|_| StrictJsonError::Malformed)?;
     match value {
         Value::Object(members) => Ok(members),
@@ -75,18 +87,40 @@ pub fn text<'a>(members: &'a Object, name: &str) -> Option<&'a str> {
     members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-struct Strict {
-    depth: u8,
+/// What becomes of a member that stands there twice.
+#[derive(Clone, Copy)]
+enum Repeats<'a> {
+    Refused,
+    /// Below the outermost object none is refused.
+    LastCounts {
+        but: &'a [&'a str],
+    },
 }
 
-impl Strict {
+struct Strict<'a> {
+    depth: u8,
+    repeats: Repeats<'a>,
+}
+
+impl Strict<'_> {
     fn deeper<E: Error>(&self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
-        Ok(Self { depth })
+        let repeats = match self.repeats {
+            Repeats::Refused => Repeats::Refused,
+            Repeats::LastCounts { .. } => Repeats::LastCounts { but: &[] },
+        };
+        Ok(Self { depth, repeats })
+    }
+
+    fn refuses(&self, name: &str) -> bool {
+        match self.repeats {
+            Repeats::Refused => true,
+            Repeats::LastCounts { but } => but.contains(&name),
+        }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -94,7 +128,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,7 +175,9 @@ impl<'de> Visitor<'de> for Strict {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(self.deeper()?)?;
-            if object.insert(name, value).is_some() {
+            let is_refused = object.contains_key(&name) && self.refuses(&name);
+            object.insert(name, value);
+            if is_refused {
                 return Err(A::Error::custom("a member stands there twice"));
             }
         }
@@ -158,6 +194,19 @@ mod tests {
         assert_eq!(object(br#"{"a":1,"a":2}"#), Err(StrictJsonError::Malformed));
         assert_eq!(object(br#"{"a":[{"b":1,"b":1}]}"#), Err(StrictJsonError::Malformed));
         assert!(object(br#"{"a":{"b":1},"b":2}"#).is_ok());
+    }
+
+    #[test]
+    fn of_what_only_informs_the_last_counts_but_for_what_decides() {
+        let read = |text: &str| object_of_last(text.as_bytes(), &["sub"]).map(Value::Object);
+        assert_eq!(read(r#"{"a":1,"sub":"x","a":2}"#), Ok(serde_json::json!({"a": 2, "sub": "x"})));
+        assert_eq!(
+            read(r#"{"sub":"x","a":[{"sub":1,"sub":{"b":1,"b":2}}]}"#),
+            Ok(serde_json::json!({"sub": "x", "a": [{"sub": {"b": 2}}]}))
+        );
+        assert_eq!(read(r#"{"sub":"x","sub":"x"}"#), Err(StrictJsonError::Malformed));
+        assert_eq!(read(r#"{"sub":"x","\u0073ub":"x"}"#), Err(StrictJsonError::Malformed));
+        assert_eq!(read(r#"{"a":1,"a":2}x"#), Err(StrictJsonError::Malformed));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::assertion_key::AssertionKey;
 use super::names::{ApplicationName, RegistrationName, TenantName};
+use super::session::Session;
 
 /// What kind of client an application is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -95,6 +96,8 @@ pub struct Application {
     pub enabled: bool,
     /// The registrations that it may use, the first is the default.
     pub registrations: Vec<RegistrationName>,
+    /// The applications of its tenant whose sessions it may introspect and use, beside its own.
+    pub acts_for: Vec<ApplicationName>,
     /// How it proves who it is.
     pub credential: ApplicationCredential,
     /// Whether it may send its own `binding_message`.
@@ -107,4 +110,13 @@ pub struct Application {
     pub pick_up_window: Duration,
     /// How long after the first pick-up a lost answer may be asked for again.
     pub pick_up_repeat: Duration,
+}
+
+impl Application {
+    /// Whether it may act with a session: one of its own, or of an application of its tenant that it acts for.
+    #[must_use]
+    pub fn may_act_with(&self, session: &Session) -> bool {
+        self.tenant == session.tenant
+            && (self.name == session.application || self.acts_for.contains(&session.application))
+    }
 }

@@ -12,6 +12,8 @@ use super::time::Timestamp;
 pub struct GrantClaims {
     /// Who it is.
     pub subject: Subject,
+    /// What the person was asked for by, as the ID token confirmed it: the claim that equals the login hint.
+    pub username: Option<String>,
     /// `acr` of the ID token.
     pub acr: Option<String>,
     /// `amr` of the ID token.

@@ -72,13 +72,16 @@ impl BindingRule {
     }
 }
 
-/// How the answer's claims become a [`super::subject::Subject`].
+/// Where a kind of provider keeps what a subject is made of and OpenID Connect Core §5.1 has no name for: paths, in the
+/// writing of [`super::claims::ClaimPath`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SubjectRule {
-    /// PSC userinfo: `SubjectNameID`, `SubjectRefPro.exercices[].activities[]`.
-    Psc,
-    /// OpenID Connect Core §5.1 standard claims only.
-    Standard,
+pub struct ClaimPlaces {
+    /// The national identifier: the first of these that holds one.
+    pub national_id: &'static [&'static str],
+    /// Groups: the first of these that holds some.
+    pub groups: &'static [&'static str],
+    /// The *situations d'exercice*, in PSC's shape; `None`: it knows none.
+    pub exercices: Option<&'static str>,
 }
 
 /// Quirks of one kind of provider.
@@ -107,8 +110,8 @@ pub struct Profile {
     pub channel_parameter: Option<&'static str>,
     /// `invalid_request` descriptions of the backchannel endpoint that mean "nobody by that hint".
     pub unknown_person_descriptions: &'static [&'static str],
-    /// How claims become the subject.
-    pub subject_rule: SubjectRule,
+    /// Where claims hold what the subject is made of.
+    pub claims: ClaimPlaces,
     /// The claim that says how the person authenticated (`CARD`, `MOBILE`).
     pub authenticated_by_claim: Option<&'static str>,
     /// Whether the CN of a client certificate is expected to be the `client_id`.
@@ -116,6 +119,9 @@ pub struct Profile {
     /// Whether `acr_values_supported` of the metadata means anything (PSC's does not).
     pub trusts_advertised_acr: bool,
 }
+
+/// Claims without a standard that many providers name alike.
+const GROUPS: &[&str] = &["groups", "memberOf"];
 
 /// Pro Santé Connect, a customised Keycloak.
 static PSC: Profile = Profile {
@@ -130,7 +136,11 @@ static PSC: Profile = Profile {
     refresh_timeout: Duration::from_secs(8),
     channel_parameter: Some("channel"),
     unknown_person_descriptions: &["invalid user", "invalid_user"],
-    subject_rule: SubjectRule::Psc,
+    claims: ClaimPlaces {
+        national_id: &["SubjectNameID", "preferred_username"],
+        groups: GROUPS,
+        exercices: Some("SubjectRefPro.exercices"),
+    },
     authenticated_by_claim: Some("authMode"),
     common_name_is_client_id: true,
     trusts_advertised_acr: false,
@@ -149,7 +159,12 @@ static KEYCLOAK: Profile = Profile {
     refresh_timeout: Duration::from_secs(8),
     channel_parameter: None,
     unknown_person_descriptions: &["invalid user", "invalid_user"],
-    subject_rule: SubjectRule::Standard,
+    // A Keycloak that passes on what PSC says keeps PSC's names. Its own `preferred_username` is no national identifier.
+    claims: ClaimPlaces {
+        national_id: &["SubjectNameID"],
+        groups: GROUPS,
+        exercices: Some("SubjectRefPro.exercices"),
+    },
     authenticated_by_claim: None,
     common_name_is_client_id: false,
     trusts_advertised_acr: true,
@@ -168,7 +183,7 @@ static GENERIC: Profile = Profile {
     refresh_timeout: Duration::from_secs(8),
     channel_parameter: None,
     unknown_person_descriptions: &[],
-    subject_rule: SubjectRule::Standard,
+    claims: ClaimPlaces { national_id: &[], groups: GROUPS, exercices: None },
     authenticated_by_claim: None,
     common_name_is_client_id: false,
     trusts_advertised_acr: true,
@@ -177,6 +192,17 @@ static GENERIC: Profile = Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::claims::ClaimPath;
+
+    #[test]
+    fn the_places_of_claims_are_paths() {
+        for name in [ProfileName::Psc, ProfileName::Keycloak, ProfileName::Generic] {
+            let places = &name.profile().claims;
+            for path in places.national_id.iter().chain(places.groups).chain(&places.exercices) {
+                assert!(path.parse::<ClaimPath>().is_ok(), "{path}");
+            }
+        }
+    }
 
     #[test]
     fn rp_018_a_binding_message_is_what_the_provider_takes() {

@@ -11,6 +11,7 @@ use crate::domain::application::{Application, ApplicationCredential};
 use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::{ApplicationName, ProviderName, RegistrationName};
 use crate::domain::registration::{Provider, Registration};
+use crate::domain::session::Session;
 
 /// Everything that is configured, by name.
 #[derive(Default)]
@@ -132,6 +133,16 @@ impl Directory {
         self.providers.values()
     }
 
+    /// Whether what is configured still allows a session: its application and its registration are switched on, and the
+    /// one may still use the other.
+    #[must_use]
+    pub fn allows(&self, session: &Session) -> bool {
+        let may_use = |application: &Arc<Application>| {
+            application.enabled && application.registrations.contains(&session.registration)
+        };
+        self.application(&session.application).is_some_and(may_use) && self.is_enabled(&session.registration)
+    }
+
     /// Whether a registration and its provider are both switched on.
     #[must_use]
     pub fn is_enabled(&self, name: &RegistrationName) -> bool {
@@ -166,6 +177,7 @@ mod tests {
             tenant: "practice".parse().expect("a name"),
             enabled: true,
             registrations: Vec::new(),
+            acts_for: Vec::new(),
             credential: ApplicationCredential::AssertionKeys {
                 keys: vec![key(thumbprint)],
                 file: file.into(),

@@ -12,6 +12,7 @@ use super::hub::Subscription;
 use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
 use super::{CutShort, Engine};
 use crate::crypto::token::handle_candidates;
+use crate::domain::application::Application;
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::SessionId;
 use crate::domain::secret::{Secret, SessionHandle};
@@ -32,6 +33,8 @@ pub struct HandleCall {
     pub handle: SessionHandle,
     /// The connection's client certificate.
     pub certificate: Option<CallerCertificate>,
+    /// The back end that acts with it, by its own credential; `None`: whoever holds it.
+    pub back_end: Option<Arc<Application>>,
     /// For the audit record.
     pub by: Actor,
 }
@@ -171,10 +174,15 @@ impl Engine {
         let presented =
             self.store.session_by_handle(&candidates).await?.ok_or(SessionError::HandleInvalid)?;
         let session = &presented.session;
+        if call.back_end.as_ref().is_some_and(|back_end| !back_end.may_act_with(session)) {
+            return Err(SessionError::HandleInvalid);
+        }
         let now = self.clock.now();
         let directory = self.directory.load();
         let application = directory.application(&session.application).ok_or(SessionError::HandleInvalid)?;
-        if application.credential.is_certificate()
+        // A back end has proven who it is by its own credential.
+        if call.back_end.is_none()
+            && application.credential.is_certificate()
             && !call.certificate.as_ref().is_some_and(|it| certificate_matches(&application.credential, it))
         {
             return Err(SessionError::CertificateMissing);
@@ -190,9 +198,8 @@ impl Engine {
             let readable = now < at + READABLE_AFTER_END;
             return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
         }
-        let allowed = directory.is_enabled(&session.registration)
-            && application.registrations.contains(&session.registration);
-        let over = if allowed { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
+        let over =
+            if directory.allows(session) { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
         if let Some(reason) = over {
             let session = self.end_presented(session.session_id, reason, call).await?;
             return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
@@ -213,7 +220,11 @@ impl Engine {
 
     /// Writes the first presentation of a handle and, with `touch`, the time of use. The session as it is shown:
     /// with the ends that are enforced, which the lagging write may put up to 30 s early.
-    async fn record(self: &Arc<Self>, presented: &Presented, touch: bool) -> Result<Session, SessionError> {
+    pub(super) async fn record(
+        self: &Arc<Self>,
+        presented: &Presented,
+        touch: bool,
+    ) -> Result<Session, SessionError> {
         let now = self.clock.now();
         let mut session = presented.session.clone();
         let stale = touch && now >= session.last_used_at + USE_WRITE_LAG;

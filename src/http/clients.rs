@@ -11,6 +11,7 @@ mod end_session;
 mod errors;
 #[cfg(any(fuzzing, test))]
 pub(super) mod fuzzing;
+mod introspect;
 mod login_events;
 mod login_object;
 mod pick_up;
@@ -72,4 +73,5 @@ pub(super) fn routes() -> OpenApiRouter<ClientsState> {
         .routes(routes!(userinfo::handle))
         .routes(routes!(choose_exercice::handle))
         .routes(routes!(session_events::handle))
+        .routes(routes!(introspect::handle))
 }

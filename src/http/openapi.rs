@@ -26,7 +26,7 @@ use url::Url;
 use super::clients;
 
 /// The shapes of bodies that are read strictly.
-const REQUESTS: [&str; 3] = ["StartLogin", "PickUp", "ChooseExercice"];
+const REQUESTS: [&str; 4] = ["StartLogin", "PickUp", "ChooseExercice", "Introspect"];
 
 /// The texts that [`super::json::Fields::printable`] takes: no control, and nothing that hides or reorders.
 const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\
@@ -76,7 +76,8 @@ fn of_server(public_url: &str) -> Value {
             { "name": "Application", "description": "The caller itself. Authenticated as the application." },
             { "name": "Logins", "description": "From the start to the pick-up. Started as the application, then \
                 opened by the login token." },
-            { "name": "Session", "description": "What a login leads to. Opened by the session handle." },
+            { "name": "Session", "description": "What a login leads to. Opened by the session handle; to a back end also \
+                by its own credential with the handle beside it." },
         ],
         "paths": paths,
         "components": {
@@ -98,14 +99,9 @@ the credential. Where the application authenticates by certificate, the connecti
 fn complete(operation: &mut Map<String, Value>) {
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
     let security = operation.get("security").cloned().unwrap_or_default();
-    let by_application = security.pointer("/0/application").is_some();
-    if by_application {
-        operation.insert(
-            "security".to_owned(),
-            json!([{ "application": [] }, { "application_assertion": [] },
-                { "application_certificate": [] }]),
-        );
-    }
+    let alternatives: Vec<Value> =
+        security.as_array().into_iter().flatten().flat_map(ways_to_be_an_application).collect();
+    operation.insert("security".to_owned(), alternatives.into());
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Value::Array(parameters) = parameters {
         for schema in parameters.iter_mut().filter_map(|parameter| parameter.get_mut("schema")) {
@@ -131,6 +127,18 @@ fn complete(operation: &mut Map<String, Value>) {
         }
     }
     responses.extend(problems::responses(&id));
+}
+
+/// An application proves who it is in one of three ways, whatever else comes with it.
+fn ways_to_be_an_application(alternative: &Value) -> Vec<Value> {
+    let Some(own) = alternative.get("application") else { return vec![alternative.clone()] };
+    let ways = ["application", "application_assertion", "application_certificate"];
+    ways.map(|way| {
+        let others = alternative.as_object().into_iter().flatten().filter(|(name, _)| *name != "application");
+        let others = others.map(|(name, scopes)| (name.clone(), scopes.clone()));
+        std::iter::once((way.to_owned(), own.clone())).chain(others).collect()
+    })
+    .into()
 }
 
 /// The schema of a value that is left out and never null.
@@ -223,6 +231,11 @@ fn security_schemes() -> Value {
             "description": "The connection's client certificate, which belongs to exactly one application.",
         },
         "login_token": bearer("`login_token` of the answer to a start: `rlt_…`."),
+        "acting_session": {
+            "type": "apiKey", "in": "header", "name": "Relais-Session",
+            "description": "The handle of the session that a back end acts with, beside its own credential: one of its \
+                own, or of an application that it acts for.",
+        },
         "session_handle": bearer("`session_handle` of the answer to a pick-up: `rsh_…`."),
     })
 }

@@ -19,6 +19,7 @@ use crate::telemetry::metrics;
 
 use super::metadata::NotOffered;
 use super::oauth_error::OAuthError;
+use super::subject::ClaimMap;
 use super::upstream::Upstream;
 
 /// What a request to a provider says.
@@ -53,6 +54,8 @@ pub struct Channel<'a> {
     pub upstream: &'a Upstream,
     /// The registration.
     pub registration: &'a RegistrationName,
+    /// Where the registration's claims hold what a subject is made of.
+    pub claims: &'a ClaimMap,
     /// The client: its certificate and connections are this registration's own.
     pub outbound: Outbound,
     /// Whether a client certificate is in use (RFC 8705 §5).

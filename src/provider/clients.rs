@@ -28,6 +28,7 @@ use super::certificates::Certificates;
 use super::metadata::{Metadata, NotOffered};
 use super::settings::{Credential, ProviderSettings, RegistrationSettings, SettingsError};
 use super::signing_keys::SigningKeys;
+use super::subject::ClaimMap;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
 use super::{endings, logout_token, notification, refresh, token};
@@ -52,6 +53,7 @@ pub struct Clients {
 /// One registration.
 struct Client {
     settings: RegistrationSettings,
+    claims: ClaimMap,
     upstream: Arc<Upstream>,
     certificates: Certificates,
     keys: Option<SigningKeys>,
@@ -97,7 +99,8 @@ impl Clients {
                 .map(|signing| SigningKeys::load(registration.clone(), signing))
                 .transpose()
                 .map_err(|source| SettingsError::SigningKey { registration, source })?;
-            clients.push(Client { settings, upstream: Arc::clone(upstream), certificates, keys });
+            let claims = ClaimMap::new(upstream.profile(), &settings.claims);
+            clients.push(Client { settings, claims, upstream: Arc::clone(upstream), certificates, keys });
         }
         Ok(Self { clock, random, upstreams, registrations: clients })
     }
@@ -206,7 +209,8 @@ impl Client {
             return None;
         };
         let with_certificate = x5t.is_some() || self.certificates.in_use().is_some();
-        Some(Channel { upstream: &self.upstream, registration, outbound, with_certificate })
+        let claims = &self.claims;
+        Some(Channel { upstream: &self.upstream, registration, claims, outbound, with_certificate })
     }
 
     fn sender<'a>(&'a self, x5t: Option<&str>, random: &'a dyn Random) -> Option<Sender<'a>> {

@@ -31,6 +31,7 @@ use super::metadata::{self, Metadata, MetadataError, NotOffered};
 use super::settings::{IdTokenAlg, ProviderSettings, RegistrationSettings};
 use super::signing_keys::SigningKeys;
 use super::strict_json::{self, Object};
+use super::subject::ClaimMap;
 use super::upstream::Upstream;
 use clock::Skew;
 
@@ -56,8 +57,14 @@ pub async fn examine(
                 if let Some(outbound) = certificates.client(None) {
                     let with_certificate = certificates.in_use().is_some();
                     let name = &registration.registration.name;
-                    let channel =
-                        Channel { upstream: &upstream, registration: name, outbound, with_certificate };
+                    let claims = ClaimMap::new(provider.provider.profile, &registration.claims);
+                    let channel = Channel {
+                        upstream: &upstream,
+                        registration: name,
+                        claims: &claims,
+                        outbound,
+                        with_certificate,
+                    };
                     let visit = Visit { provider: &provider, registration: &registration, channel, random };
                     visit.go(&mut found).await;
                 }

@@ -1,5 +1,6 @@
 //! What must hold of the readers of a provider's words whatever bytes come: see [`crate::crypto::fuzzing`].
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use super::keys::Keys;
 use super::metadata::{Endpoint, Metadata};
 use super::oauth_error::OAuthError;
 use super::settings::IdTokenAlg;
-use super::subject;
+use super::subject::{self, ClaimMap};
 use super::token::answer::TokenAnswer;
 use super::userinfo::Document;
 use crate::crypto::fuzzing::{Jwt, jwt, parts, public_key};
 use crate::crypto::jws::FORBIDDEN;
+use crate::domain::claims::{ClaimPaths, ExercicePaths};
 use crate::domain::grant::GrantClaims;
 use crate::domain::profile::{Profile, ProfileName};
 use crate::domain::registration::Delivery;
@@ -256,7 +258,8 @@ pub fn id_token(input: &[u8]) -> bool {
         let companions = Companions { access_token: &access_token, refresh_token: None };
         let Ok(claims) = received.verify(&KEYS, &companions, &terms) else { continue };
         is_what_was_asked_for(&jwt);
-        let claims = subject::from_id_token(claims, profile, expectation.scope.clone());
+        let map = ClaimMap::new(profile, &ClaimPaths::default());
+        let claims = subject::from_id_token(claims, &map, expectation.scope.clone());
         assert!(claims.subject.iss == ISSUER && !claims.subject.sub.is_empty() && !claims.subject.complete);
         is_accepted = true;
     }
@@ -326,16 +329,16 @@ fn pushed(jwt: &Jwt, message: &[u8]) -> bool {
 pub fn userinfo(input: &[u8]) -> bool {
     let mut is_accepted = false;
     let answer = answer(input);
-    for profile in PROFILES.map(ProfileName::profile) {
+    for map in claim_maps() {
         let document = if super::userinfo::is_jwt(&answer.headers) {
             let Some(jwt) = jwt(&answer.body) else { return false };
             signed(&jwt)
         } else {
-            super::userinfo::plain(answer.body.clone()).ok()
+            super::userinfo::plain(answer.body.clone(), &map).ok()
         };
-        let Some(document) = document else { return false };
+        let Some(document) = document else { continue };
         let known = known();
-        let Ok(userinfo) = super::userinfo::accept(document, &known, profile) else { continue };
+        let Ok(userinfo) = super::userinfo::accept(document, &known, &map) else { continue };
         let whole: Value = serde_json::from_str(userinfo.document.expose()).expect("JSON is handed on");
         assert_eq!(whole["sub"], "f:1:2", "about somebody else");
         let subject = &userinfo.claims.subject;
@@ -344,6 +347,9 @@ pub fn userinfo(input: &[u8]) -> bool {
         assert!(ids.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())));
         ids.sort();
         assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "one situation twice");
+        let groups: BTreeSet<_> = subject.groups.iter().collect();
+        assert!(groups.len() == subject.groups.len(), "one group twice");
+        assert!(groups.iter().all(|group| !group.trim().is_empty()), "a group without a name");
         is_accepted = true;
     }
     is_accepted
@@ -364,5 +370,29 @@ fn signed(jwt: &Jwt) -> Option<Document> {
 fn known() -> GrantClaims {
     let claims = json!({"iss": ISSUER, "sub": "f:1:2", "preferred_username": HINT});
     let members = claims.as_object().expect("an object");
-    subject::from_id_token(members, ProfileName::Psc.profile(), Vec::new())
+    subject::from_id_token(
+        members,
+        &ClaimMap::new(ProfileName::Psc.profile(), &ClaimPaths::default()),
+        Vec::new(),
+    )
+}
+
+/// Of every profile, and of one whose claims stand elsewhere.
+fn claim_maps() -> Vec<ClaimMap> {
+    let path = |text: &str| text.parse().ok();
+    let exercice = ExercicePaths {
+        profession: path("job.code"),
+        site_name: path("job.places.name"),
+        ..Default::default()
+    };
+    let elsewhere = ClaimPaths {
+        national_id: path("ids.national"),
+        name: path("person.name"),
+        groups: path("realm_access.roles"),
+        exercices: path("practices"),
+        exercice: Some(exercice),
+        ..ClaimPaths::default()
+    };
+    let own = PROFILES.map(|name| ClaimMap::new(name.profile(), &ClaimPaths::default()));
+    own.into_iter().chain([ClaimMap::new(ProfileName::Keycloak.profile(), &elsewhere)]).collect()
 }

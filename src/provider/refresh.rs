@@ -65,7 +65,7 @@ pub async fn refresh(
                     issuer: channel.upstream.issuer(),
                     client_id: &sender.registration.client_id,
                     algs,
-                    profile: channel.upstream.profile(),
+                    map: channel.claims,
                     known: &request.claims,
                     now,
                 };

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use openidconnect::core::CoreJwsSigningAlgorithm;
 
 use crate::crypto::signing_key::SigningAlg;
+use crate::domain::claims::ClaimPaths;
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::secret::Secret;
@@ -36,6 +37,8 @@ pub struct RegistrationSettings {
     pub certificates: Vec<CertificateFiles>,
     /// The algorithms that its ID tokens may be signed with, and no others (R-C-01).
     pub id_token_algs: Vec<IdTokenAlg>,
+    /// Where its claims hold what a subject is made of, where that is configured.
+    pub claims: ClaimPaths,
     /// Sent with every backchannel authentication request.
     pub extra_parameters: Vec<(String, String)>,
 }

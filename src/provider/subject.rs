@@ -3,30 +3,36 @@
 //! What a provider leaves out, empties, or writes in another type than expected is absent: no claim can make a
 //! valid answer fail here. The answer itself is kept whole beside the subject, so nothing is lost.
 
+mod claim_map;
+mod mapped;
 mod professions;
 mod psc;
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
 use crate::domain::grant::GrantClaims;
-use crate::domain::profile::{Profile, SubjectRule};
-use crate::domain::subject::{NationalIdKind, Subject};
+use crate::domain::subject::{Exercice, NationalIdKind, Subject};
 use crate::domain::time::Timestamp;
 
 use super::jwt::numeric_date;
 use super::strict_json::{Object, text};
 
+pub use claim_map::ClaimMap;
+
 /// The claims of a validated ID token; `subject.complete` is false.
-pub fn from_id_token(claims: &Object, profile: &Profile, scope: Vec<String>) -> GrantClaims {
+pub fn from_id_token(claims: &Object, map: &ClaimMap, scope: Vec<String>) -> GrantClaims {
     let own = |name| text(claims, name).map(str::to_owned);
     let iss = own("iss").unwrap_or_default();
     let sub = own("sub").unwrap_or_default();
     GrantClaims {
-        subject: subject(claims, profile, iss, sub),
+        subject: subject(claims, map, iss, sub),
+        username: map.profile.identity_claims.iter().find_map(|name| own(name)),
         acr: own("acr"),
         amr: texts(claims.get("amr")),
         auth_time: claims.get("auth_time").and_then(numeric_date).map(Timestamp::from_secs),
-        authenticated_by: profile.authenticated_by_claim.and_then(own),
+        authenticated_by: map.profile.authenticated_by_claim.and_then(own),
         // Keycloak wrote the provider's session as `session_state` before it wrote `sid`.
         sid: own("sid").or_else(|| own("session_state")),
         scope,
@@ -35,11 +41,11 @@ pub fn from_id_token(claims: &Object, profile: &Profile, scope: Vec<String>) -> 
 
 /// The claims of a grant with what userinfo adds; `subject.complete` is true. What userinfo leaves out stays as
 /// the ID token said it.
-pub fn with_userinfo(claims: &GrantClaims, userinfo: &Object, profile: &Profile) -> GrantClaims {
+pub fn with_userinfo(claims: &GrantClaims, userinfo: &Object, map: &ClaimMap) -> GrantClaims {
     let known = &claims.subject;
-    let told = subject(userinfo, profile, known.iss.clone(), known.sub.clone());
+    let told = subject(userinfo, map, known.iss.clone(), known.sub.clone());
     let national_id = known.national_id.clone().or(told.national_id);
-    let authenticated_by = profile.authenticated_by_claim.and_then(|name| text(userinfo, name));
+    let authenticated_by = map.profile.authenticated_by_claim.and_then(|name| text(userinfo, name));
     GrantClaims {
         subject: Subject {
             national_id_kind: national_id.as_deref().map(NationalIdKind::of),
@@ -57,18 +63,16 @@ pub fn with_userinfo(claims: &GrantClaims, userinfo: &Object, profile: &Profile)
     }
 }
 
-/// The national identifier that these claims give, where the profile knows one.
-pub fn national_id<'a>(claims: &'a Object, profile: &Profile) -> Option<&'a str> {
-    match profile.subject_rule {
-        SubjectRule::Psc => psc::national_id(claims),
-        SubjectRule::Standard => None,
-    }
+/// The national identifier that these claims give, where it is known where they would. Names of claims are
+/// case-sensitive; `sub` is never one.
+pub fn national_id<'a>(claims: &'a Object, map: &ClaimMap) -> Option<&'a str> {
+    claim_map::first_text(claims, &map.national_id)
 }
 
-fn subject(claims: &Object, profile: &Profile, iss: String, sub: String) -> Subject {
-    let own = |name| text(claims, name).map(str::to_owned);
-    let (given_name, family_name) = (own("given_name"), own("family_name"));
-    let national_id = national_id(claims, profile).map(str::to_owned);
+fn subject(claims: &Object, map: &ClaimMap, iss: String, sub: String) -> Subject {
+    let own = |paths| claim_map::first_text(claims, paths).map(str::to_owned);
+    let (given_name, family_name) = (own(&map.given_name), own(&map.family_name));
+    let national_id = own(&map.national_id);
     let composed = || match (&given_name, &family_name) {
         (Some(given), Some(family)) => Some(format!("{given} {family}")),
         (one, other) => one.clone().or_else(|| other.clone()),
@@ -78,21 +82,28 @@ fn subject(claims: &Object, profile: &Profile, iss: String, sub: String) -> Subj
         sub,
         national_id_kind: national_id.as_deref().map(NationalIdKind::of),
         national_id,
-        name: own("name").or_else(composed),
+        name: own(&map.name).or_else(composed),
         given_name,
         family_name,
-        exercices: match profile.subject_rule {
-            SubjectRule::Psc => psc::exercices(claims),
-            SubjectRule::Standard => Vec::new(),
-        },
-        groups: groups(claims),
+        exercices: exercices(claims, map),
+        groups: claim_map::texts(claims, &map.groups),
         complete: false,
     }
 }
 
-fn groups(claims: &Object) -> Vec<String> {
-    let named = texts(claims.get("groups"));
-    if named.is_empty() { texts(claims.get("memberOf")) } else { named }
+/// Every situation, in the provider's order, each once. A text in the place of one is the code of a profession.
+fn exercices(claims: &Object, map: &ClaimMap) -> Vec<Exercice> {
+    let mut seen = HashSet::new();
+    let items = map.exercices.iter().flat_map(|path| claim_map::values(claims, path));
+    let situations = items.flat_map(|item| match (item, &map.exercice) {
+        (Value::Object(item), Some(paths)) => mapped::situation(item, paths).into_iter().collect(),
+        (Value::Object(item), None) => psc::situations(item),
+        (Value::String(_), _) => {
+            mapped::scalar(item).map(|code| mapped::of_profession(&code)).into_iter().collect()
+        }
+        _ => Vec::new(),
+    });
+    situations.filter(|situation| seen.insert(situation.id.clone())).collect()
 }
 
 /// The texts of an array; a single text counts as one.

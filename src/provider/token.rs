@@ -181,7 +181,7 @@ pub async fn approved(
     })?;
     let scope = answer.scope.clone().unwrap_or_else(|| terms.expectation.scope.clone());
     Ok(Approved {
-        claims: subject::from_id_token(&claims, terms.profile, scope),
+        claims: subject::from_id_token(&claims, channel.claims, scope),
         tokens: answer.tokens(terms.now),
     })
 }

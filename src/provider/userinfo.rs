@@ -8,7 +8,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use crate::domain::grant::GrantClaims;
-use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Userinfo, UserinfoError};
@@ -18,7 +17,7 @@ use super::jwt::{self, JwtError, Unverified};
 use super::metadata::{Endpoint, Metadata};
 use super::settings::IdTokenAlg;
 use super::strict_json::{self, Object};
-use super::subject;
+use super::subject::{self, ClaimMap};
 
 /// The largest answer, in bytes.
 const MAX_SIZE: usize = 256 * 1024;
@@ -58,9 +57,12 @@ pub async fn read(
         let is_refused = answer.status == StatusCode::UNAUTHORIZED;
         return Err(if is_refused { UserinfoError::TokenRefused } else { UserinfoError::Unavailable });
     }
-    let document =
-        if is_jwt(&answer.headers) { signed(reader, &answer.body).await } else { plain(answer.body) };
-    let accepted = document.and_then(|document| accept(document, claims, channel.upstream.profile()));
+    let document = if is_jwt(&answer.headers) {
+        signed(reader, &answer.body).await
+    } else {
+        plain(answer.body, channel.claims)
+    };
+    let accepted = document.and_then(|document| accept(document, claims, channel.claims));
     accepted.map_err(|rule| {
         channel.log_invalid_answer("userinfo", rule);
         UserinfoError::Unavailable
@@ -93,9 +95,10 @@ pub fn is_jwt(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/jwt"))
 }
 
-/// An answer that is JSON.
-pub fn plain(body: Vec<u8>) -> Result<Document, &'static str> {
-    let members = strict_json::object(&body).map_err(|_| "no JSON object")?;
+/// An answer that is JSON. Who it is about stands there once; of anything else that is repeated the last counts, as for
+/// nearly every reader, those that it is handed on to among them.
+pub fn plain(body: Vec<u8>, map: &ClaimMap) -> Result<Document, &'static str> {
+    let members = strict_json::object_of_last(&body, &map.identifying()).map_err(|_| "no JSON object")?;
     let text = String::from_utf8(body).map_err(|_| "no JSON object")?;
     Ok(Document { members, text })
 }
@@ -141,16 +144,16 @@ pub fn told_to(
 
 /// What userinfo adds to the claims of the ID token, where it has the same `sub` (R-C-07) and, where both name one, the
 /// same national identifier.
-pub fn accept(document: Document, claims: &GrantClaims, profile: &Profile) -> Result<Userinfo, &'static str> {
+pub fn accept(document: Document, claims: &GrantClaims, map: &ClaimMap) -> Result<Userinfo, &'static str> {
     let Document { members, text } = document;
     if strict_json::text(&members, "sub") != Some(claims.subject.sub.as_str()) {
         return Err("sub");
     }
-    let told = subject::national_id(&members, profile);
+    let told = subject::national_id(&members, map);
     match (told, claims.subject.national_id.as_deref()) {
         (Some(told), Some(known)) if told != known => Err("national_id"),
         _ => Ok(Userinfo {
-            claims: subject::with_userinfo(claims, &members, profile),
+            claims: subject::with_userinfo(claims, &members, map),
             document: Secret::new(text),
         }),
     }

@@ -1,11 +1,13 @@
 //! What users do, end to end, on both stores.
 
 mod canary;
+mod claims;
 mod client_auth;
 mod credentials;
 mod endings;
 mod faults;
 mod hang_up;
+mod introspection;
 mod limits;
 mod notifications;
 mod operations;

@@ -2,6 +2,7 @@
 
 mod backchannel;
 mod certificates;
+mod claims;
 mod client_auth;
 mod discovery;
 mod endings;

@@ -1,6 +1,7 @@
 //! One rule per row: what is changed in a good configuration, and what is told about it.
 
 use super::{BASE, House};
+use crate::domain::names::ApplicationName;
 use crate::domain::parameters::RESERVED;
 
 /// `(path, TOML value or nothing, start of the problem, part of what is told)`.
@@ -253,6 +254,46 @@ fn registrations() {
 }
 
 #[test]
+fn paths_into_claims() {
+    let claims = "registrations.lps.claims";
+    let refused_as = |key: &str, value: &str, part: &str| {
+        let mut house = House::new();
+        house.set(&format!("{claims}.{key}"), Some(value));
+        let told = house.problem();
+        assert!(told.starts_with(&format!("{claims}.{key}: ")) && told.contains(part), "{key}: {told}");
+    };
+    refused_as("groups", "\"realm_access..roles\"", "without characters");
+    refused_as("groups", "\"roles[0]\"", "an array stands for each of its items");
+    refused_as("groups", "\"$.roles\"", "double quotes");
+    refused_as("groups", "\"\"", "empty");
+    refused_as("groups", "[\"roles\"]", "not a text");
+    refused_as("national_id", "\"a b\"", "'\"https://example.fr/groups\"'");
+    refused_as("name", "'\"a'", "does not enclose a whole name");
+    refused_as("exercice.site.siret", "\".siret\"", "realm_access.roles");
+    refused_as("exercice.profesion", "\"job\"", "did you mean `profession`?");
+    refused_as("memberof", "\"memberOf\"", "unknown key");
+    let mut house = House::new();
+    house.set(claims, Some("\"groups\""));
+    assert!(house.problem().starts_with(&format!("{claims}: a table is expected here")));
+}
+
+#[test]
+fn what_an_exercice_is_made_of_needs_a_place_for_the_list_of_them() {
+    let mut house = House::new();
+    house.set("registrations.lps.claims.exercice.profession", Some("\"job.code\""));
+    let profession = |house: &House| {
+        let lps = house.good().registrations.into_iter().find(|it| it.registration.name.as_str() == "lps");
+        lps.and_then(|lps| lps.claims.exercice).and_then(|exercice| exercice.profession)
+    };
+    assert_eq!(profession(&house), "job.code".parse().ok());
+    house.set("providers.psc-bas.profile", Some("\"generic\""));
+    house.set("registrations.lps.channels", None);
+    assert!(house.problem().starts_with("registrations.lps.claims.exercices: is missing"));
+    house.set("registrations.lps.claims.exercices", Some("\"practices\""));
+    assert_eq!(profession(&house), "job.code".parse().ok());
+}
+
+#[test]
 fn no_parameter_of_the_protocol_is_set_by_configuration() {
     // The list that a start refuses too.
     assert!(
@@ -293,6 +334,36 @@ fn channels_are_for_profiles_that_have_them() {
     let mut house = House::new();
     house.set("providers.psc-bas.profile", Some("\"generic\""));
     assert!(house.problem().starts_with("registrations.lps.channels: the profile generic has no channels"));
+}
+
+#[test]
+fn an_application_acts_for_others_of_its_tenant_and_environment() {
+    let mut house = House::new();
+    let key = "applications.by-secret.acts_for";
+    for (value, part) in [
+        ("[\"x\"]", "which does not exist"),
+        ("[\"Dr X\"]", "which does not exist"),
+        ("[\"by-secret\"]", "names the application itself"),
+        ("[\"by-dns\", \"by-dns\"]", "twice"),
+        ("\"by-dns\"", "list of texts"),
+    ] {
+        house.set(key, Some(value));
+        let told = house.problems();
+        assert!(told.iter().any(|it| it.path == key && it.what.contains(part)), "{value}: {told:?}");
+    }
+    house.set(key, Some("[\"by-dns\", \"by-subject\"]"));
+    let config = house.good();
+    let by_secret =
+        config.applications.iter().find(|it| it.name.as_str() == "by-secret").expect("it is there");
+    assert_eq!(
+        by_secret.acts_for.iter().map(ApplicationName::as_str).collect::<Vec<_>>(),
+        ["by-dns", "by-subject"]
+    );
+    house.set("applications.by-dns.tenant", Some("\"another\""));
+    assert!(house.problem().contains("names by-dns, which belongs to the tenant another"));
+    house.set("applications.by-dns.tenant", Some("\"cabinet\""));
+    house.set("applications.by-dns.registrations", Some("[\"real\"]"));
+    assert!(house.problem().contains("lead to another environment"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::error::Error;
 use crate::domain::login::{Login, LoginReason};
 use crate::domain::time::Timestamp;
 use crate::engine::cancel_login::CancelLoginError;
+use crate::engine::introspect::IntrospectError;
 use crate::engine::pick_up::PickUpError;
 use crate::engine::read_login::ReadLoginError;
 use crate::engine::session::SessionError;
@@ -109,6 +110,14 @@ pub(super) fn session(error: &SessionError) -> Problem {
         SessionError::UserinfoUnavailable(support_code) => Problem::new(Code::ProviderUnavailable)
             .detail("The provider does not give userinfo now.")
             .about(support_code),
+    }
+}
+
+/// Introspection.
+pub(super) fn introspect(error: &IntrospectError) -> Problem {
+    match error {
+        IntrospectError::CutShort(_) => Problem::internal(error),
+        IntrospectError::Store(source) => Problem::store(source),
     }
 }
 

@@ -81,6 +81,7 @@ fn caller() -> Caller {
         tenant: "practice".parse().expect("a name"),
         enabled: true,
         registrations: vec!["lps".parse().expect("a name")],
+        acts_for: Vec::new(),
         credential: ApplicationCredential::SecretSha256([0; 32]),
         binding_message: BindingMessageBy::Client,
         reveal_unknown_person: true,

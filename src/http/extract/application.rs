@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use zeroize::Zeroizing;
 
-use super::{CLIENT_ASSERTION, authorization, single};
+use super::{CLIENT_ASSERTION, authorization, refuse_relais_session, single};
 use crate::domain::application::Application;
 use crate::domain::secret::Secret;
 use crate::engine::authenticate::{AuthenticateError, Authenticated, Credential};
@@ -30,11 +30,32 @@ impl FromRequestParts<ClientsState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
+        refuse_relais_session(&parts.headers)?;
+        let caller = Self::by_head(parts, state).await?;
+        caller.ok_or_else(|| Problem::new(Code::CredentialMissing).challenge_application())
+    }
+}
+
+impl Caller {
+    /// The application whose credential the head of a request carries; `None` where it carries none.
+    pub(super) async fn by_head(parts: &mut Parts, state: &ClientsState) -> Result<Option<Self>, Problem> {
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
-        let (credential, id) = credential(parts, state, &context)?;
+        match credential(parts, state, &context)? {
+            Some((credential, id)) => Self::by(&credential, id, state, &context).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The application whose credential this is; `id` names the credential.
+    pub(super) async fn by(
+        credential: &Credential,
+        id: String,
+        state: &ClientsState,
+        context: &RequestContext,
+    ) -> Result<Self, Problem> {
         let by = context.actor(ActorKind::Application);
         let authenticated =
-            state.engine.authenticate(&credential, &by).await.map_err(|error| match &error {
+            state.engine.authenticate(credential, &by).await.map_err(|error| match &error {
                 AuthenticateError::Assertion { rule } => {
                     Problem::new(Code::ApplicationUnauthenticated).detail(detail_of(rule))
                 }
@@ -48,33 +69,36 @@ impl FromRequestParts<ClientsState> for Caller {
     }
 }
 
-/// The credential of a request, and a name for it.
+/// The credential of a head, and a name for it.
 fn credential(
     parts: &Parts,
     state: &ClientsState,
     context: &RequestContext,
-) -> Result<(Credential, String), Problem> {
+) -> Result<Option<(Credential, String)>, Problem> {
     let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
     match (assertion(&parts.headers)?, authorization(&parts.headers)?, context.certificate()) {
-        (None, None, None) => Err(Problem::new(Code::CredentialMissing).challenge_application()),
-        (Some(jwt), None, None) => {
-            let audience = state.audience.clone();
-            Ok((Credential::Assertion { jwt, audience }, "assertion".to_owned()))
-        }
+        (None, None, None) => Ok(None),
+        (Some(jwt), None, None) => Ok(Some(signed(jwt, state))),
         (None, None, Some(certificate)) => {
             let id = format!("x5t:{}", URL_SAFE_NO_PAD.encode(certificate.thumbprint));
-            Ok((Credential::Certificate(certificate), id))
+            Ok(Some((Credential::Certificate(certificate), id)))
         }
         (None, Some((scheme, _)), None) if !scheme.eq_ignore_ascii_case("Basic") => Err(refused(
             "An application authenticates with Basic, with a client assertion or with a client certificate.",
         )),
         (None, Some((_, credentials)), None) => basic(credentials)
-            .map(|(name, secret)| (Credential::Basic { name, secret }, "secret".to_owned()))
+            .map(|(name, secret)| Some((Credential::Basic { name, secret }, "secret".to_owned())))
             .ok_or_else(|| refused("The Basic credentials cannot be read (RFC 6749, section 2.3.1).")),
         _ => Err(refused(
             "The request carries two credentials of an Authorization header, a client assertion and a certificate.",
         )),
     }
+}
+
+/// An assertion as a credential, and a name for it.
+pub(super) fn signed(jwt: Secret, state: &ClientsState) -> (Credential, String) {
+    let audience = state.audience.clone();
+    (Credential::Assertion { jwt, audience }, "assertion".to_owned())
 }
 
 /// The one `Relais-Client-Assertion` header.

@@ -15,8 +15,8 @@ use crate::domain::secret::SecretBytes;
 use crate::http::json::{self, FieldError};
 use crate::http::problem::{Code, Problem};
 
-/// The largest body, in bytes.
-const MAX: usize = 16 * 1024;
+/// The largest body where nothing else is said, in bytes.
+pub(super) const MAX: usize = 16 * 1024;
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,21 +44,26 @@ pub(in crate::http) async fn receive_json(
     max: usize,
 ) -> Result<SecretBytes, Problem> {
     let bytes = receive(headers, body, max).await?;
-    if bytes.expose().is_empty() || is_json(headers) {
+    if bytes.expose().is_empty() || is_plain(headers, "application/json") {
         Ok(bytes)
     } else {
         Err(Problem::new(Code::UnsupportedMediaType))
     }
 }
 
-/// The bytes of a body of at most `max` that says to be a form.
+/// The bytes of a body of at most `max` that says to be a form, unless there is none.
 pub(in crate::http) async fn receive_form(
     headers: &HeaderMap,
     body: axum::body::Body,
     max: usize,
 ) -> Result<SecretBytes, Problem> {
     let bytes = receive(headers, body, max).await?;
-    if is_form(headers) { Ok(bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+    if bytes.expose().is_empty() || is_plain(headers, "application/x-www-form-urlencoded") {
+        Ok(bytes)
+    } else {
+        let detail = "The body must be a form: application/x-www-form-urlencoded.";
+        Err(Problem::new(Code::UnsupportedMediaType).detail(detail))
+    }
 }
 
 /// A body may hold tokens, a hint, a code: there is one copy of it, of a size that never changes, and it is wiped. What
@@ -98,11 +103,11 @@ fn wipe(data: Bytes) {
     }
 }
 
-/// `application/json`, in UTF-8 (RFC 8259 knows no other), not compressed.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Of this media type, in UTF-8 (neither RFC 8259 nor the URL standard knows another), not compressed.
+fn is_plain(headers: &HeaderMap, media_type: &str) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text(CONTENT_TYPE).split(';').map(str::trim);
-    let json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_it = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(media_type));
     let utf8 = parts.all(|parameter| {
         parameter.split_once('=').is_none_or(|(name, value)| {
             !name.trim().eq_ignore_ascii_case("charset")
@@ -110,13 +115,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
     });
     let encoding = text(CONTENT_ENCODING);
-    json && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    is_it && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
 #[cfg(test)]

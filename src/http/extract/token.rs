@@ -4,9 +4,10 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use uuid::Uuid;
 
-use super::{CLIENT_ASSERTION, authorization};
+use super::{CLIENT_ASSERTION, authorization, refuse_relais_session};
 use crate::crypto::token::{Parsed, TokenKind, parse};
 use crate::domain::ids::LoginId;
+use crate::domain::secret::SessionHandle;
 use crate::engine::ports::ActorKind;
 use crate::engine::read_login::TokenCall;
 use crate::engine::session::HandleCall;
@@ -22,7 +23,7 @@ impl FromRequestParts<ClientsState> for TokenHolder {
 
     async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
-        let token = match bearer(parts, TokenKind::LoginToken)? {
+        let token = match of_kind(bearer(parts)?, TokenKind::LoginToken)? {
             Parsed::LoginToken(token) => token,
             // One body for unknown, foreign and malformed: none of them may be told apart (R-E-06).
             Parsed::SessionHandle(_) | Parsed::Malformed => return Err(Problem::new(Code::LoginNotFound)),
@@ -45,27 +46,37 @@ impl FromRequestParts<ClientsState> for HandleHolder {
 
     async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
-        let handle = match bearer(parts, TokenKind::SessionHandle)? {
-            Parsed::SessionHandle(handle) => handle,
-            Parsed::LoginToken(_) | Parsed::Malformed => return Err(Problem::new(Code::HandleInvalid)),
-        };
+        let handle = handle_of(bearer(parts)?)?;
         let (certificate, by) = (context.certificate(), context.actor(ActorKind::Holder));
-        Ok(Self(HandleCall { handle, certificate, by }))
+        Ok(Self(HandleCall { handle, certificate, back_end: None, by }))
     }
 }
 
-/// The token of the request. One that says by its first characters that it is of another kind is refused as such,
-/// whether or not the rest of it is well-formed.
-fn bearer(parts: &Parts, wanted: TokenKind) -> Result<Parsed, Problem> {
+/// The session handle that a text is.
+pub(super) fn handle_of(text: &str) -> Result<SessionHandle, Problem> {
+    match of_kind(text, TokenKind::SessionHandle)? {
+        Parsed::SessionHandle(handle) => Ok(handle),
+        Parsed::LoginToken(_) | Parsed::Malformed => Err(Problem::new(Code::HandleInvalid)),
+    }
+}
+
+/// The token of the request, and no other credential.
+fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    refuse_relais_session(&parts.headers)?;
     if parts.headers.contains_key(CLIENT_ASSERTION) {
         let detail =
             "Below a login or a session the token is the credential: a client assertion is a second one.";
         return Err(Problem::new(Code::ApplicationUnauthenticated).detail(detail));
     }
-    let text = match authorization(&parts.headers)? {
-        Some((scheme, text)) if scheme.eq_ignore_ascii_case("Bearer") && !text.is_empty() => text,
-        _ => return Err(Problem::new(Code::CredentialMissing)),
-    };
+    match authorization(&parts.headers)? {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("Bearer") && !text.is_empty() => Ok(text),
+        _ => Err(Problem::new(Code::CredentialMissing)),
+    }
+}
+
+/// What a text is. One that says by its first characters that it is of another kind is refused as such, whether or not
+/// the rest of it is well-formed.
+fn of_kind(text: &str, wanted: TokenKind) -> Result<Parsed, Problem> {
     let other = match wanted {
         TokenKind::LoginToken => TokenKind::SessionHandle,
         TokenKind::SessionHandle => TokenKind::LoginToken,

@@ -20,6 +20,27 @@ impl Fields {
         }
     }
 
+    /// Starts reading a form. A member that stands there twice is refused at once: which of the two counts, nobody can say.
+    /// So is what has no names: whoever sends a token, or JSON, as it is would find it in the answer as one.
+    pub(in crate::http) fn of_form(form: &[u8]) -> Result<Self, Vec<FieldError>> {
+        let mut members = Map::new();
+        let mut errors = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(form) {
+            if !is_form_name(&name) {
+                return Err(vec![FieldError::new("", "form", "is no form of names and values")]);
+            }
+            if members.contains_key(&*name) {
+                errors.push(FieldError::new(below("", &name), "duplicate_member", "appears more than once"));
+                if errors.len() >= super::REPORTED {
+                    break;
+                }
+            } else {
+                members.insert(name.into_owned(), Value::String(value.into_owned()));
+            }
+        }
+        if errors.is_empty() { Ok(Self { pointer: String::new(), members, errors }) } else { Err(errors) }
+    }
+
     /// An optional text.
     pub(in crate::http) fn text(&mut self, name: &str) -> Option<String> {
         match self.take(name)? {
@@ -117,6 +138,11 @@ impl Fields {
     }
 }
 
+/// A word: no token, no identifier and no JSON is one.
+fn is_form_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphabetic() || b"_-.".contains(&b))
+}
+
 /// A number that is whole and fits, however it is written.
 fn whole(number: &Number) -> Option<u32> {
     if let Some(number) = number.as_u64() {
@@ -195,6 +221,35 @@ mod tests {
         let whole = body.object("f", |inner| assert_eq!(inner.text("g").as_deref(), Some("y")));
         assert_eq!(whole, Some(json!({"g": "y"})));
         assert_eq!(found(body.finish()), []);
+    }
+
+    #[test]
+    fn a_form_is_read_like_a_body_of_texts() {
+        let form = |text: &str| Fields::of_form(text.as_bytes());
+        let mut read = form("token=a%2Bb+c&touch=yes&more=1").unwrap_or_else(|_| panic!("a form"));
+        assert_eq!(read.required_text("token").as_deref(), Some("a+b c"));
+        assert_eq!(read.choice("touch", &[("true", true), ("false", false)]), None);
+        assert_eq!(read.required_text("missing"), None);
+        let expected = [("/touch", "enum"), ("/missing", "required"), ("/more", "unknown_member")];
+        assert_eq!(found(read.finish()), expected.map(|(pointer, rule)| (pointer.to_owned(), rule)));
+        assert_eq!(
+            found(form("token=a&x.y=1&token=b&x%2Ey=2&touch").map(|_| ())),
+            ["/token", "/x.y"].map(|pointer| (pointer.to_owned(), "duplicate_member"))
+        );
+        let many = format!("a=1{}", "&a=1".repeat(5000));
+        assert_eq!(form(&many).err().map(|errors| errors.len()), Some(super::super::REPORTED));
+        assert_eq!(found(form("").map(|_| ())), []);
+    }
+
+    #[test]
+    fn r_h_07_what_is_no_form_is_refused_without_being_quoted() {
+        let handle = "rsh_AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWx";
+        for text in
+            [handle, "{\"token\":\"x\"}", "=x", "token=x&899700000001", "token=x&\u{e9}=1", "token=x&a b=1"]
+        {
+            let errors = Fields::of_form(text.as_bytes()).err().unwrap_or_default();
+            assert_eq!(errors, [FieldError::new("", "form", "is no form of names and values")], "{text}");
+        }
     }
 
     #[test]

@@ -109,8 +109,8 @@ fn read_operation(document: &Value, path: &str, method: &str, operation: &Value)
             }
         })
         .collect();
-    let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-    if !body.is_null() {
+    let body = members(&operation["requestBody"]["content"]).next().map(|(_, content)| &content["schema"]);
+    if let Some(body) = body {
         fields.extend(fields_of(document, body, "body"));
     }
     let answers = members(&operation["responses"]).map(|(status, answer)| Answer {
@@ -121,7 +121,8 @@ fn read_operation(document: &Value, path: &str, method: &str, operation: &Value)
         }),
         about: prose(&answer["description"]),
     });
-    let credentials = array(&operation["security"]).iter().flat_map(members).map(|(name, _)| name.to_owned());
+    let together = |alternative| members(alternative).map(|(name, _)| name).collect::<Vec<_>>().join(" + ");
+    let credentials = array(&operation["security"]).iter().map(together);
     Operation {
         id: text(&operation["operationId"]),
         method: method.to_uppercase(),

@@ -72,6 +72,7 @@ fn own(operation_id: &str) -> &'static [&'static [Code]] {
         "pickUpSession" => &[OF_A_LOGIN, WITH_BODY, OF_A_PICK_UP],
         "readSession" | "followSession" | "endSession" => &[OF_A_SESSION],
         "readUserinfo" => &[OF_A_SESSION, &[Code::ProviderUnavailable]],
+        "introspect" => &[BY_APPLICATION, WITH_BODY, &[Code::StoreUnavailable]],
         "chooseExercice" => &[OF_A_SESSION, WITH_BODY, &[Code::ExerciceUnknown]],
         _ => &[],
     }

@@ -63,7 +63,7 @@ codes! {
     IdentityMismatch = "identity_mismatch", CONFLICT, "Another person than expected has approved";
     ExerciceUnknown = "exercice_unknown", CONFLICT, "The subject has no such exercice";
     RequestTooLarge = "request_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
-    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not of the media type that the call takes";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
         "The Idempotency-Key was used with another body";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";

@@ -3,14 +3,13 @@
 //! Nobody has authenticated anew, so nothing of it is taken over: it only must not say anything else than the first.
 
 use crate::domain::grant::GrantClaims;
-use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::provider::jwt::{self, ID_TOKEN, Unverified, numeric_date};
 use crate::provider::keys::Keys;
 use crate::provider::settings::IdTokenAlg;
 use crate::provider::strict_json::{self, Object};
-use crate::provider::subject;
+use crate::provider::subject::{self, ClaimMap};
 
 use super::claims::{self, AGE_MARGIN};
 use super::signature;
@@ -24,8 +23,8 @@ pub struct Continuity<'a> {
     pub client_id: &'a str,
     /// The pinned algorithms.
     pub algs: &'a [IdTokenAlg],
-    /// Which claim names the person.
-    pub profile: &'a Profile,
+    /// Where the national identifier stands.
+    pub map: &'a ClaimMap,
     /// What the first ID token said.
     pub known: &'a GrantClaims,
     /// Now.
@@ -72,7 +71,7 @@ fn check_person(claims: &Object, continuity: &Continuity<'_>) -> Result<(), Refu
     if strict_json::text(claims, "sub") != Some(known.sub.as_str()) {
         return Err(Refusal::invalid("sub"));
     }
-    match (subject::national_id(claims, continuity.profile), known.national_id.as_deref()) {
+    match (subject::national_id(claims, continuity.map), known.national_id.as_deref()) {
         (Some(told), Some(known)) if told != known => Err(Refusal::invalid("identity")),
         _ => Ok(()),
     }

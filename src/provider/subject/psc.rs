@@ -1,16 +1,15 @@
-//! PSC's userinfo: `SubjectNameID` and `SubjectRefPro` (the *référentiel*'s view of a professional).
+//! An exercice as PSC writes it in `SubjectRefPro` (the *référentiel*'s view of a professional).
 //!
 //! `SubjectRefPro.exercices[].activities[]`: an exercice is a profession, an activity is a place and a mode of
 //! practising it. A *situation d'exercice* is one pair of the two; an exercice without activities gives one.
-
-use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use crate::domain::subject::{Code, Exercice, Site};
-use crate::provider::strict_json::{Object, text};
+use crate::provider::strict_json::Object;
 
+use super::mapped;
 use super::professions;
 
 /// What makes a situation the same at every login: codes and places. Neither labels nor addresses nor telephone
@@ -33,29 +32,14 @@ const OF_ACTIVITY: [&str; 13] = [
     "codePostal",
 ];
 
-/// The national identifier. Claim names are case-sensitive; `sub` is never one.
-pub(super) fn national_id(claims: &Object) -> Option<&str> {
-    text(claims, "SubjectNameID").or_else(|| text(claims, "preferred_username"))
-}
-
-/// Every situation, in the provider's order, each once.
-pub(super) fn exercices(claims: &Object) -> Vec<Exercice> {
+/// The situations of one exercice, in the provider's order.
+pub(super) fn situations(exercice: &Object) -> Vec<Exercice> {
     let nothing = Object::new();
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for exercice in objects(claims.get("SubjectRefPro").and_then(|pro| pro.get("exercices"))) {
-        let mut activities: Vec<_> = objects(exercice.get("activities")).collect();
-        if activities.is_empty() {
-            activities.push(&nothing);
-        }
-        for activity in activities {
-            let situation = situation(exercice, activity);
-            if seen.insert(situation.id.clone()) {
-                found.push(situation);
-            }
-        }
+    let mut activities: Vec<_> = objects(exercice.get("activities")).collect();
+    if activities.is_empty() {
+        activities.push(&nothing);
     }
-    found
+    activities.into_iter().map(|activity| situation(exercice, activity)).collect()
 }
 
 fn objects(array: Option<&Value>) -> impl Iterator<Item = &Object> {
@@ -87,13 +71,17 @@ fn site(activity: &Object) -> Option<Site> {
     (site != Site::default()).then_some(site)
 }
 
-/// The first 16 hexadecimal digits of SHA-256 over the identifying members as a JSON array (`null`: absent).
 fn id(exercice: &Object, activity: &Object) -> String {
     let content: Vec<Option<String>> = OF_EXERCICE
         .iter()
         .map(|name| scalar(exercice, name))
         .chain(OF_ACTIVITY.iter().map(|name| scalar(activity, name)))
         .collect();
+    id_of(&content.iter().collect::<Vec<_>>())
+}
+
+/// The first 16 hexadecimal digits of SHA-256 over the identifying members as a JSON array (`null`: absent).
+pub(super) fn id_of(content: &[&Option<String>]) -> String {
     let canonical = serde_json::json!(content).to_string();
     let hash = digest(&SHA256, canonical.as_bytes());
     hash.as_ref().iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
@@ -104,11 +92,6 @@ fn id(exercice: &Object, activity: &Object) -> String {
     })
 }
 
-/// A member as text, whether it was written as one or as a number; empty counts as absent.
 fn scalar(object: &Object, name: &str) -> Option<String> {
-    match object.get(name)? {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    object.get(name).and_then(mapped::scalar)
 }

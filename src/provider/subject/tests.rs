@@ -1,8 +1,17 @@
 use serde_json::json;
 
+use crate::domain::claims::{ClaimPath, ClaimPaths, ExercicePaths};
 use crate::domain::profile::ProfileName;
 
 use super::*;
+
+fn usual(profile: ProfileName) -> ClaimMap {
+    ClaimMap::new(profile.profile(), &ClaimPaths::default())
+}
+
+fn path(text: &str) -> ClaimPath {
+    text.parse().expect("a path")
+}
 
 fn object(value: &Value) -> Object {
     value.as_object().cloned().expect("an object")
@@ -25,7 +34,7 @@ fn userinfo(exercices: &Value) -> Object {
 }
 
 fn read(exercices: &Value) -> GrantClaims {
-    let psc = ProfileName::Psc.profile();
+    let psc = &usual(ProfileName::Psc);
     with_userinfo(&from_id_token(&id_token(), psc, vec!["openid".to_owned()]), &userinfo(exercices), psc)
 }
 
@@ -43,7 +52,7 @@ fn two_sites() -> Value {
 
 #[test]
 fn an_id_token_gives_an_incomplete_subject() {
-    let claims = from_id_token(&id_token(), ProfileName::Psc.profile(), vec!["openid".to_owned()]);
+    let claims = from_id_token(&id_token(), &usual(ProfileName::Psc), vec!["openid".to_owned()]);
     let subject = &claims.subject;
     assert!(!subject.complete);
     assert_eq!(subject.national_id.as_deref(), Some("899700000001"));
@@ -117,14 +126,14 @@ fn nothing_that_a_provider_writes_makes_it_fail() {
     let odd = object(
         &json!({"sub": 1, "given_name": {"x": 1}, "groups": {"a": 1}, "amr": "mfa", "SubjectRefPro": []}),
     );
-    let claims = from_id_token(&odd, ProfileName::Psc.profile(), Vec::new());
+    let claims = from_id_token(&odd, &usual(ProfileName::Psc), Vec::new());
     assert_eq!(claims.amr, ["mfa"]);
     assert_eq!(claims.subject.given_name, None);
 }
 
 #[test]
 fn what_userinfo_leaves_out_stays_as_the_id_token_said_it() {
-    let psc = ProfileName::Psc.profile();
+    let psc = &usual(ProfileName::Psc);
     let known = from_id_token(&id_token(), psc, Vec::new());
     let claims = with_userinfo(&known, &object(&json!({"sub": "1b4e28ba"})), psc);
     assert_eq!(claims.subject.national_id, known.subject.national_id);
@@ -133,14 +142,117 @@ fn what_userinfo_leaves_out_stays_as_the_id_token_said_it() {
 }
 
 #[test]
-fn the_standard_rule_reads_standard_claims_only() {
+fn a_provider_of_which_nothing_is_known_is_read_by_the_standard_alone() {
     let claims = object(&json!({
         "iss": "https://op.example", "sub": "s", "name": "Grace Hopper", "preferred_username": "grace",
         "groups": ["staff", 1, ""], "SubjectRefPro": {"exercices": [{"codeProfession": "10"}]},
     }));
-    let subject = from_id_token(&claims, ProfileName::Keycloak.profile(), Vec::new()).subject;
+    let subject = from_id_token(&claims, &usual(ProfileName::Generic), Vec::new()).subject;
     assert_eq!(subject.name.as_deref(), Some("Grace Hopper"));
     assert_eq!(subject.national_id, None);
     assert_eq!(subject.groups, ["staff"]);
     assert!(subject.exercices.is_empty());
+}
+
+#[test]
+fn the_username_is_the_claim_that_equals_the_hint() {
+    let of = |claims: Value| from_id_token(&object(&claims), &usual(ProfileName::Psc), Vec::new()).username;
+    assert_eq!(of(json!({"SubjectNameID": "8", "preferred_username": "9"})).as_deref(), Some("8"));
+    assert_eq!(of(json!({"SubjectNameID": "", "preferred_username": "9"})).as_deref(), Some("9"));
+    assert_eq!(of(json!({"sub": "1"})), None);
+}
+
+#[test]
+fn a_keycloak_that_passes_on_what_psc_says_gives_the_same_subject() {
+    let (psc, keycloak) = (usual(ProfileName::Psc), usual(ProfileName::Keycloak));
+    let of = |map: &ClaimMap| {
+        with_userinfo(&from_id_token(&id_token(), map, Vec::new()), &userinfo(&two_sites()), map)
+    };
+    let (psc, keycloak) = (of(&psc).subject, of(&keycloak).subject);
+    assert!(psc == keycloak, "the same");
+    assert_eq!(keycloak.exercices.len(), 3);
+    let own = object(&json!({"sub": "s", "preferred_username": "grace"}));
+    let own = from_id_token(&own, &usual(ProfileName::Keycloak), Vec::new());
+    assert_eq!((own.subject.national_id, own.username.as_deref()), (None, Some("grace")));
+}
+
+#[test]
+fn groups_are_texts_each_once_wherever_they_stand() {
+    let groups = |claims: &Value, configured: &str| {
+        let paths = ClaimPaths {
+            groups: (!configured.is_empty()).then(|| path(configured)),
+            ..ClaimPaths::default()
+        };
+        let map = ClaimMap::new(ProfileName::Keycloak.profile(), &paths);
+        from_id_token(&object(claims), &map, Vec::new()).subject.groups
+    };
+    let dn = "CN=medecins,OU=groupes,DC=chu,DC=fr";
+    for (claims, configured, expected) in [
+        (json!({"groups": ["a", "b", "a"]}), "", &["a", "b"][..]),
+        (json!({"groups": "a b"}), "", &["a b"]),
+        (json!({"memberOf": dn}), "", &[dn]),
+        (json!({"memberOf": [dn, dn]}), "", &[dn]),
+        (json!({"groups": [], "memberOf": ["a"]}), "", &["a"]),
+        (json!({"groups": ["b"], "memberOf": ["a"]}), "", &["b"]),
+        (json!({"groups": [1, null, true, {"name": "x"}, "", " ", ["c", ["d"]]]}), "", &["c", "d"]),
+        (json!({"groups": {"a": "b"}}), "", &[]),
+        (json!({"realm_access": {"roles": ["r1", "r2"]}}), "realm_access.roles", &["r1", "r2"]),
+        (json!({"teams": [{"name": "t1"}, {"name": ["t2", "t1"]}, {}, 7]}), "teams.name", &["t1", "t2"]),
+        (json!({"https://chu.fr/groups": ["g"]}), "\"https://chu.fr/groups\"", &["g"]),
+        (json!({"groups": ["own"], "roles": []}), "roles", &[]),
+        (json!({"a": "b"}), "a.b.c", &[]),
+    ] {
+        assert_eq!(groups(&claims, configured), expected, "{claims} {configured}");
+    }
+}
+
+#[test]
+fn a_shape_of_its_own_is_read_where_the_registration_says() {
+    let paths = ClaimPaths {
+        national_id: Some(path("ids.national")),
+        name: Some(path("identity.display")),
+        given_name: Some(path("identity.given")),
+        family_name: Some(path("identity.family")),
+        exercices: Some(path("practices")),
+        exercice: Some(ExercicePaths {
+            profession: Some(path("job.code")),
+            savoir_faire: Some(path("job.specialities")),
+            mode: Some(path("mode")),
+            role: Some(path("role")),
+            site_name: Some(path("place.label")),
+            site_siret: Some(path("place.siret")),
+            site_finess: Some(path("place.finess")),
+            site_structure_id: Some(path("place.id")),
+            site_postal_code: Some(path("place.address.zip")),
+        }),
+        ..ClaimPaths::default()
+    };
+    let map = ClaimMap::new(ProfileName::Generic.profile(), &paths);
+    let claims = object(&json!({
+        "sub": "s", "ids": [{"local": "x"}, {"national": "810012345678"}],
+        "identity": {"given": "Ada", "family": "MARTIN", "display": ""},
+        "practices": [
+            {"job": {"code": "10^1.2.250.1.213.1.1.5.5", "specialities": ["SM26", "SM40"]}, "mode": "L", "role": 8,
+             "place": {"label": "CABINET", "siret": "12345678900011", "finess": "", "id": "R1", "address": {"zip": 29200}}},
+            {"job": {"code": "10^1.2.250.1.213.1.1.5.5", "specialities": ["SM26"]}, "mode": "L", "role": 8,
+             "place": {"label": "CABINET", "siret": "12345678900011", "id": "R1", "address": {"zip": "29200"}, "telephone": "1"}},
+            {"nothing": "known"}, "60", " ", 7, null,
+        ],
+    }));
+    let subject = from_id_token(&claims, &map, Vec::new()).subject;
+    assert_eq!(subject.national_id.as_deref(), Some("810012345678"));
+    assert_eq!(subject.name.as_deref(), Some("Ada MARTIN"));
+    let [doctor, nurse] = subject.exercices.as_slice() else { panic!("two: {}", subject.exercices.len()) };
+    assert_eq!(doctor.profession.code, "10^1.2.250.1.213.1.1.5.5");
+    assert_eq!(doctor.profession.label.as_deref(), Some("Médecin"));
+    assert_eq!(doctor.savoir_faire.as_ref().map(|code| code.code.as_str()), Some("SM26"), "the first");
+    assert_eq!(doctor.role.as_ref().map(|code| code.code.as_str()), Some("8"));
+    let site = doctor.site.as_ref().expect("a site");
+    assert_eq!((site.name.as_deref(), site.postal_code.as_deref()), (Some("CABINET"), Some("29200")));
+    assert_eq!(site.finess, None);
+    assert_eq!(
+        (nurse.profession.code.as_str(), nurse.profession.label.as_deref()),
+        ("60", Some("Infirmier"))
+    );
+    assert!(doctor.id != nurse.id && nurse.site.is_none());
 }

@@ -251,6 +251,19 @@ tenant = "practice"
 registrations = ["psc", "told"]
 auth = "client_secret_basic"
 secret = "{APPLICATION_SECRET}"
+[applications.hub]
+kind = "backend"
+tenant = "practice"
+registrations = ["psc"]
+acts_for = ["desk"]
+auth = "client_secret_basic"
+secret = "{APPLICATION_SECRET}"
+[applications.stranger]
+kind = "backend"
+tenant = "practice"
+registrations = ["psc"]
+auth = "client_secret_basic"
+secret = "{APPLICATION_SECRET}"
 [applications.signer]
 kind = "backend"
 tenant = "practice"
@@ -307,6 +320,7 @@ async fn everything_that_goes_well(world: &World) {
     world.keep(dead.get("/v1/session").await).expect(401);
     world.keep(live.get("/v1/session").await).expect(200);
     world.keep(live.get("/v1/session/userinfo").await).expect(200);
+    back_ends(world, &handle).await;
     world.keep(live.put("/v1/session/exercice", json!({ "id": exercice })).await).expect(200);
     let mut events = live.open("/v1/session/events").await;
     events.chunk().await.expect("a first event");
@@ -317,6 +331,37 @@ async fn everything_that_goes_well(world: &World) {
     let started = world.approved(&world.somebody(), json!({})).await;
     let session = world.pick_up(&started, Value::Null).await.expect(201).text("/session_handle");
     world.keep(world.served.relais.bearer(&session).get("/v1/session/userinfo").await).expect(200);
+}
+
+/// A back end that acts for the desk, and one that does not, are shown a handle.
+async fn back_ends(world: &World, handle: &str) {
+    let relais = &world.served.relais;
+    let hub = relais.basic("hub", APPLICATION_SECRET);
+    let stranger = relais.basic("stranger", APPLICATION_SECRET);
+    for touch in ["true", "false"] {
+        let form = [("token", handle), ("touch", touch)];
+        let told = world.keep(hub.post_form("/v1/introspect", &form).await).expect(200);
+        assert_eq!(told.at("/active"), json!(true));
+        let told = world.keep(stranger.post_form("/v1/introspect", &form).await).expect(200);
+        assert_eq!(told.at("/active"), json!(false));
+    }
+    world.keep(hub.header("relais-session", handle).get("/v1/session/userinfo").await).expect(200);
+    world.keep(stranger.header("relais-session", handle).get("/v1/session/userinfo").await).expect(401);
+    for form in [
+        &[("token", handle), ("token", handle)][..],
+        &[("token", handle), ("touch", handle)],
+        &[("token", handle), ("more", handle)],
+        &[("token_type_hint", handle)],
+    ] {
+        world.keep(hub.post_form("/v1/introspect", form).await).expect(400);
+    }
+    for form in [
+        [("client_assertion", handle), ("client_assertion_type", handle)],
+        [("token", handle), ("client_id", handle)],
+    ] {
+        world.keep(hub.post_form("/v1/introspect", &form).await).expect(401);
+        world.keep(relais.post_form("/v1/introspect", &form).await).expect(401);
+    }
 }
 
 async fn every_other_end(world: &World) {

@@ -21,7 +21,7 @@ pub(super) enum Who {
 use Who::{Application, Handle, LoginToken};
 
 /// Every route of the client API.
-pub(super) const ROUTES: [(&str, &str, Who); 11] = [
+pub(super) const ROUTES: [(&str, &str, Who); 12] = [
     ("get", "/v1/application", Application),
     ("post", "/v1/logins", Application),
     ("get", "/v1/logins/{login_id}", LoginToken),
@@ -33,6 +33,7 @@ pub(super) const ROUTES: [(&str, &str, Who); 11] = [
     ("get", "/v1/session/userinfo", Handle),
     ("get", "/v1/session/events", Handle),
     ("put", "/v1/session/exercice", Handle),
+    ("post", "/v1/introspect", Application),
 ];
 
 /// Somebody else's person.
@@ -100,6 +101,9 @@ impl World {
     /// Calls a route as `caller`.
     async fn call(&self, caller: &Caller, (method, path, _): (&str, &str, Who)) -> Answer {
         let path = path.replace("{login_id}", &self.login_id);
+        if path == "/v1/introspect" {
+            return caller.post_form(&path, &[("token", &self.handle)]).await;
+        }
         let body = match (method, path.as_str()) {
             ("post", "/v1/logins") => json!({ "login_hint": "899700000003" }),
             ("put", _) => json!({ "id": "x" }),
@@ -305,6 +309,7 @@ async fn the_right_credential_opens_every_route() {
             "delete" => continue,
             "put" => &[409],
             "post" if route.2 == LoginToken => &[409],
+            "post" if route.1 == "/v1/introspect" => &[200],
             "post" => &[201],
             _ => &[200],
         };

@@ -106,6 +106,7 @@ fn claims(complete: bool) -> GrantClaims {
             groups: Vec::new(),
             complete,
         },
+        username: Some("899700000001".to_owned()),
         acr: Some("eidas1".to_owned()),
         amr: vec!["MOBILE".to_owned()],
         auth_time: None,

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::provider::USERINFO;
-use super::world::{LOGICIEL, PERSON, World, bearer};
+use super::world::{LOGICIEL, PERSON, World, basic, bearer, request, with_certificate};
 
 #[tokio::test]
 async fn the_main_job() {
@@ -130,4 +130,61 @@ async fn userinfo_that_cannot_be_had_is_the_provider_s_fault() {
     assert_eq!(answer.problem(), (503, "provider_unavailable".to_owned()));
     assert_ne!(answer.header("retry-after"), "");
     assert_eq!(world.get("/v1/session", &handle).await.json()["subject"]["complete"], false);
+}
+
+#[tokio::test]
+async fn a_back_end_acts_by_its_own_credential_with_sessions_of_an_application_that_has_a_certificate() {
+    let world = World::new().await;
+    let body = format!("{{\"login_hint\":\"{PERSON}\"}}");
+    let start = with_certificate(request(Method::POST, "/v1/logins", &[], &body), 1);
+    let started = world.send(&world.clients, start).await.json();
+    let text = |name: &str| started[name].as_str().expect(name).to_owned();
+    let path = format!("/v1/logins/{}", text("login_id"));
+    let holder = bearer(&text("login_token"));
+    world.provider.approve();
+    for step in 0.. {
+        assert!(step < 400, "never approved");
+        let read = with_certificate(request(Method::GET, &path, &[("authorization", &holder)], ""), 1);
+        if world.send(&world.clients, read).await.json()["status"] == "approved" {
+            break;
+        }
+        world.clock.advance_slowly(Duration::from_millis(250), Duration::from_millis(250)).await;
+    }
+    let pick_up = request(Method::POST, &format!("{path}/session"), &[("authorization", &holder)], "");
+    let session = world.send(&world.clients, with_certificate(pick_up, 1)).await.json();
+    let handle = session["session_handle"].as_str().expect("a handle");
+    let unauthenticated = (401, "application_unauthenticated".to_owned());
+    assert_eq!(
+        world.get("/v1/session/userinfo", handle).await.problem(),
+        unauthenticated,
+        "the handle alone"
+    );
+    let acting = async |pair: &str, certificate: Option<u8>| {
+        let headers = [("authorization", basic(pair)), ("relais-session", handle.to_owned())];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let read = request(Method::GET, "/v1/session/userinfo", &headers, "");
+        let read = match certificate {
+            Some(thumbprint) => with_certificate(read, thumbprint),
+            None => read,
+        };
+        world.send(&world.clients, read).await
+    };
+    assert_eq!(acting(LOGICIEL, None).await.text, USERINFO);
+    assert_eq!(acting("discret:secret", None).await.problem(), (401, "handle_invalid".to_owned()));
+    assert_eq!(acting("coupe:secret", None).await.problem(), (403, "application_disabled".to_owned()));
+    assert_eq!(acting(LOGICIEL, Some(1)).await.problem(), unauthenticated, "two credentials");
+    // By its certificate, and no Authorization header.
+    let own = request(Method::GET, "/v1/session/userinfo", &[("relais-session", handle)], "");
+    assert_eq!(world.send(&world.clients, with_certificate(own, 1)).await.text, USERINFO);
+    let form = format!("token={handle}");
+    let headers = [
+        ("authorization", basic(LOGICIEL)),
+        ("content-type", "application/x-www-form-urlencoded".to_owned()),
+    ];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let told = world.call(Method::POST, "/v1/introspect", &headers, &form).await;
+    assert_eq!(
+        (told.json()["active"].clone(), told.json()["client_id"].clone()),
+        (json!(true), json!("certifie"))
+    );
 }

@@ -93,6 +93,7 @@ fn application(text: &str, credential: ApplicationCredential) -> Application {
         tenant: name("cabinet"),
         enabled: true,
         registrations: vec![name("lps")],
+        acts_for: Vec::new(),
         credential,
         binding_message: BindingMessageBy::Server,
         reveal_unknown_person: true,
@@ -114,7 +115,7 @@ fn secret(text: &str) -> ApplicationCredential {
 
 fn directory(enabled: bool, profile: &'static Profile) -> Directory {
     let applications = vec![
-        application("logiciel", secret("secret")),
+        Application { acts_for: vec![name("certifie")], ..application("logiciel", secret("secret")) },
         Application { reveal_unknown_person: false, ..application("discret", secret("secret")) },
         Application { binding_message: BindingMessageBy::Client, ..application("bavard", secret("secret")) },
         application("certifie", ApplicationCredential::CertificateSha256(vec![[1; 32]])),

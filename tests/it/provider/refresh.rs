@@ -162,6 +162,27 @@ async fn rp_084_an_id_token_that_says_anything_else_than_the_first_is_not_believ
 }
 
 #[tokio::test]
+async fn rp_084_the_national_identifier_is_compared_where_the_registration_says_that_it_stands() {
+    let setup = Setup::with(|_, registration| {
+        registration.claims.national_id = Some("ids.rpps".parse().expect("a path"));
+    });
+    let setup = setup.await;
+    let mut claims = setup.claims();
+    claims["ids"] = json!({"rpps": "810000000013"});
+    setup.op.next("token", Reply::json(200, &token_answer(&rsa_1().sign(&claims))));
+    let request = setup.refresh_request().await;
+    assert_eq!(request.claims.subject.national_id.as_deref(), Some("810000000013"));
+    for (ids, meaning) in [
+        (json!({"rpps": "810000000013"}), "refreshed"),
+        (json!({}), "refreshed"),
+        (json!({"rpps": "810000000021"}), "not believed"),
+    ] {
+        let told = setup.meaning_of_claims(&request, |claims| claims["ids"] = ids.clone()).await;
+        assert_eq!(told, meaning, "{ids}");
+    }
+}
+
+#[tokio::test]
 async fn rp_084_without_signing_keys_the_tokens_are_kept_and_the_first_id_token_too() {
     let setup = Setup::new().await;
     let request = setup.refresh_request().await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relais::crypto::random::SystemRandom;
+use relais::domain::claims::ClaimPaths;
 use relais::domain::clock::Clock as _;
 use relais::domain::login::LoginReason;
 use relais::domain::names::RegistrationName;
@@ -81,6 +82,7 @@ pub fn registration_settings() -> RegistrationSettings {
         signing: None,
         certificates: Vec::new(),
         id_token_algs: vec![IdTokenAlg::Rs256],
+        claims: ClaimPaths::default(),
         extra_parameters: Vec::new(),
     }
 }

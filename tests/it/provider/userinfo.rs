@@ -1,11 +1,15 @@
 //! Rows 80 and 81: userinfo belongs to the person of the ID token, or it is discarded.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use relais::engine::ports::{Providers, Userinfo};
+use relais::provider::IdTokenAlg;
 use serde_json::{Value, json};
 
 use super::op::Reply;
-use super::setup::{ACCESS_TOKEN, CLIENT_ID, HINT, Setup, words};
-use super::signing::{rsa_1, rsa_2};
+use super::setup::{ACCESS_TOKEN, CLIENT_ID, HINT, Setup, without, words};
+use super::signing::{ec, rsa_1, rsa_2, sign_hs256, unsigned};
 
 impl Setup {
     async fn userinfo(&self) -> Option<Userinfo> {
@@ -116,4 +120,113 @@ async fn rp_081_signed_userinfo_is_verified_like_an_id_token() {
     }
     let forged = rsa_2().sign_text(&rsa_1().header(), &person().to_string());
     assert!(setup.userinfo_of(jwt(forged)).await.is_none());
+}
+
+/// Signed userinfo about the person, for us.
+fn signed_person(setup: &Setup) -> Value {
+    let mut claims = person();
+    (claims["iss"], claims["aud"]) = (json!(setup.op.base), json!(CLIENT_ID));
+    claims
+}
+
+fn jwt(token: impl Into<Vec<u8>>) -> Reply {
+    Reply::raw(200, "application/jwt", token)
+}
+
+#[tokio::test]
+async fn rp_081_userinfo_that_nobody_has_signed_by_a_pinned_algorithm_is_discarded() {
+    let setup = Setup::new().await;
+    setup.op.publish(&[rsa_1().jwk(), ec().jwk()]);
+    let claims = signed_person(&setup);
+    let payload = claims.to_string();
+    let public = rsa_1().jwk();
+    let modulus = URL_SAFE_NO_PAD.decode(public["n"].as_str().expect("a modulus")).expect("base64url");
+    let typed = |typ: &str| {
+        let mut header = rsa_1().header();
+        header["typ"] = json!(typ);
+        rsa_1().sign_text(&header, &payload)
+    };
+    let good = rsa_1().sign(&claims);
+    let (message, signature) = good.rsplit_once('.').expect("three parts");
+    for (what, token) in [
+        ("none", format!("{}.", unsigned(&json!({"alg": "none", "typ": "JWT"}), &payload))),
+        ("a shared secret", sign_hs256(&claims, &modulus)),
+        ("an algorithm that is not pinned", rsa_1().with_alg(Algorithm::PS256).sign(&claims)),
+        ("a key of the provider, not by a pinned algorithm", ec().sign(&claims)),
+        ("a logout token", typed("logout+jwt")),
+        ("an access token", typed("at+jwt")),
+        ("without its signature", format!("{message}.")),
+        ("with half of it", format!("{message}.{}", &signature[..signature.len() / 2])),
+        ("encrypted", format!("{message}.{signature}.AAAA.AAAA")),
+        ("a claim twice", rsa_1().sign_text(&rsa_1().header(), &payload.replacen('{', r#"{"aud":"x","#, 1))),
+        ("no object", rsa_1().sign_text(&rsa_1().header(), "[]")),
+        ("JSON that says to be a JWT", payload.clone()),
+    ] {
+        assert!(setup.userinfo_of(jwt(token)).await.is_none(), "{what}");
+    }
+    assert!(setup.userinfo_of(Reply::json(200, &json!(good))).await.is_none(), "a JWT that says to be JSON");
+    let as_json = Reply::raw(200, "application/json", good.clone());
+    assert!(setup.userinfo_of(as_json).await.is_none(), "a JWT that says to be JSON");
+    assert!(setup.userinfo_of(jwt(format!("{good}\n"))).await.is_some());
+    assert!(setup.userinfo_of(jwt(typed("userinfo+jwt"))).await.is_some());
+}
+
+#[tokio::test]
+async fn rp_081_signed_userinfo_says_whose_it_is_and_for_whom() {
+    let setup = Setup::new().await;
+    for name in ["iss", "aud", "sub"] {
+        let mut claims = signed_person(&setup);
+        without(&mut claims, name);
+        assert!(setup.userinfo_of(jwt(rsa_1().sign(&claims))).await.is_none(), "without {name}");
+        for odd in
+            [json!(null), json!(""), json!(7), json!([]), json!({}), json!(["x"]), json!([[CLIENT_ID]])]
+        {
+            let mut claims = signed_person(&setup);
+            claims[name] = odd;
+            assert!(setup.userinfo_of(jwt(rsa_1().sign(&claims))).await.is_none(), "{claims}");
+        }
+    }
+    let mut for_several = signed_person(&setup);
+    for_several["aud"] = json!(["another", CLIENT_ID]);
+    assert!(setup.userinfo_of(jwt(rsa_1().sign(&for_several))).await.is_some());
+}
+
+#[tokio::test]
+async fn rp_081_signed_userinfo_follows_the_keys_of_the_provider_and_the_pinned_algorithms() {
+    let setup = Setup::with(|_, registration| {
+        registration.id_token_algs = vec![IdTokenAlg::Rs256, IdTokenAlg::Es256];
+    });
+    let setup = setup.await;
+    let approved = setup.approved().await;
+    let read = async |token: String| {
+        setup.op.next("userinfo", jwt(token));
+        let access_token = &approved.tokens.access_token;
+        let read = setup.clients.userinfo(&setup.registration, None, access_token, &approved.claims);
+        read.await.is_ok()
+    };
+    let claims = signed_person(&setup);
+    assert!(read(rsa_1().sign(&claims)).await);
+    // A key that was not there when the ID token was verified.
+    setup.op.publish(&[rsa_2().jwk(), ec().jwk()]);
+    assert!(read(rsa_2().sign(&claims)).await);
+    assert!(read(ec().sign(&claims)).await, "pinned here");
+    assert!(!read(rsa_1().sign(&claims)).await, "a key that is gone");
+}
+
+#[tokio::test]
+async fn rp_080_who_it_is_about_is_said_once_and_anything_else_as_often_as_a_provider_likes() {
+    let setup = Setup::new().await;
+    let raw = |text: &str| Reply::raw(200, "application/json", text);
+    for twice in [
+        r#"{"sub":"f:op:1","given_name":"A","sub":"f:op:1"}"#,
+        r#"{"sub":"f:op:2","sub":"f:op:1"}"#,
+        r#"{"sub":"f:op:1","SubjectNameID":"899700000002","SubjectNameID":"899700000001"}"#,
+        r#"{"sub":"f:op:1","preferred_username":"x","preferred_username":"y"}"#,
+    ] {
+        assert!(setup.userinfo_of(raw(twice)).await.is_none(), "{twice}");
+    }
+    let text = r#"{"sub":"f:op:1","given_name":"Adele","x":{"sub":1,"sub":2},"given_name":"Ada"}"#;
+    let userinfo = setup.userinfo_of(raw(text)).await.expect("accepted");
+    assert_eq!(userinfo.claims.subject.given_name.as_deref(), Some("Ada"), "the last counts");
+    assert_eq!(userinfo.document.expose(), text, "as it came");
 }

@@ -380,6 +380,7 @@ pub fn claims() -> GrantClaims {
             groups: Vec::new(),
             complete: false,
         },
+        username: Some(HINT.to_owned()),
         acr: Some("eidas1".to_owned()),
         amr: vec!["mfa".to_owned()],
         auth_time: Some(at(4)),

@@ -175,6 +175,12 @@ impl Caller {
         answer
     }
 
+    /// One call with a form.
+    pub async fn post_form(&self, path: &str, members: &[(&str, &str)]) -> Answer {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish();
+        self.send_text(Method::POST, path, "application/x-www-form-urlencoded", &form).await
+    }
+
     /// A response whose body is read piece by piece: event streams.
     pub async fn open(&self, path: &str) -> reqwest::Response {
         let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());

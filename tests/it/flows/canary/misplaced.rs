@@ -16,6 +16,7 @@ pub async fn all(world: &World) {
             in_the_target(world, &caller, secret).await;
             in_headers(world, &caller, secret).await;
             in_bodies(world, &caller, secret).await;
+            in_forms(world, &caller, secret).await;
         }
     }
     // What is written after an answer is written by now.
@@ -73,6 +74,20 @@ async fn in_headers(world: &World, caller: &Caller, secret: &str) {
     }
     world.keep(world.served.relais.basic(secret, secret).get("/v1/application").await);
     world.keep(world.served.relais.basic("desk", secret).get("/v1/application").await);
+}
+
+async fn in_forms(world: &World, caller: &Caller, secret: &str) {
+    for name in ["token", "touch", "client_id", "client_assertion", "more"] {
+        world.keep(caller.post_form("/v1/introspect", &[("token", "x"), (name, secret)]).await);
+        world.keep(caller.post_form("/v1/introspect", &[(name, secret), (name, secret)]).await);
+        world.keep(caller.post_form("/v1/introspect", &[(name, secret)]).await);
+    }
+    let text = format!("token={secret}&{{\"token\":\"{secret}\"}}");
+    for kind in ["application/x-www-form-urlencoded", "application/json", secret] {
+        world.keep(caller.send_text(method("POST"), "/v1/introspect", kind, &text).await);
+    }
+    world.keep(caller.get(&format!("/v1/introspect?token={secret}")).await);
+    world.keep(caller.header("relais-session", secret).get("/v1/session/userinfo").await);
 }
 
 async fn in_bodies(world: &World, caller: &Caller, secret: &str) {
