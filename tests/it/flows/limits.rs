@@ -75,22 +75,23 @@ async fn r_h_02_a_body_that_is_too_large_is_413_on_every_route_that_takes_one() 
         };
         let path = path.replace("{login_id}", &login);
         let method = method.to_uppercase();
-        let announced = format!("{credential}content-type: application/json\r\ncontent-length: 16385\r\n");
+        let kind = if path == "/v1/introspect" { "x-www-form-urlencoded" } else { "json" };
+        let announced = format!("{credential}content-type: application/{kind}\r\ncontent-length: 16385\r\n");
         let large = format!("\"{}\"", "x".repeat(16_383));
         let answer = ask(&stack, &method, &path, &announced, &large).await;
         assert_eq!(problem(&answer), (413, "request_too_large".to_owned()), "{method} {path}");
         // Not even announced: what is too much is not read.
-        let chunked = format!("{credential}content-type: application/json\r\ntransfer-encoding: chunked\r\n");
+        let chunked = format!("{credential}content-type: application/{kind}\r\ntransfer-encoding: chunked\r\n");
         let body = format!("4001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x4001));
         let answer = ask(&stack, &method, &path, &chunked, &body).await;
         assert_eq!(problem(&answer), (413, "request_too_large".to_owned()), "{method} {path}");
         // One byte less is judged for what it says.
-        let fits = format!("{credential}content-type: application/json\r\ncontent-length: 16384\r\n");
+        let fits = format!("{credential}content-type: application/{kind}\r\ncontent-length: 16384\r\n");
         let answer = ask(&stack, &method, &path, &fits, &format!("\"{}\"", "x".repeat(16_382))).await;
         assert_eq!(problem(&answer), (400, "invalid_request".to_owned()), "{method} {path}");
         seen += 1;
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 4);
     assert_eq!(stack.requests().await.len(), 2, "nothing else has rung");
 }
 
