@@ -60,7 +60,7 @@ pub fn object(bytes: &[u8]) -> Result<Object, StrictJsonError> {
 }
 
 /// The same, where a repeated member is no fault: the last counts. The `once` are refused when the outermost object has
-/// them twice.
+/// them twice, and so is anything that stands twice inside of one of them.
 pub fn object_of_last(bytes: &[u8], once: &[&str]) -> Result<Object, StrictJsonError> {
     read(bytes, Repeats::LastCounts { but: once })
 }
@@ -91,7 +91,7 @@ pub fn text<'a>(members: &'a Object, name: &str) -> Option<&'a str> {
 #[derive(Clone, Copy)]
 enum Repeats<'a> {
     Refused,
-    /// Below the outermost object none is refused.
+    /// Below the outermost object none is refused, but inside of these.
     LastCounts {
         but: &'a [&'a str],
     },
@@ -103,13 +103,15 @@ struct Strict<'a> {
 }
 
 impl Strict<'_> {
-    fn deeper<E: Error>(&self) -> Result<Self, E> {
+    /// For what a member of this name holds.
+    fn inside<E: Error>(&self, name: &str) -> Result<Strict<'static>, E> {
+        let repeats = if self.refuses(name) { Repeats::Refused } else { Repeats::LastCounts { but: &[] } };
+        self.deeper(repeats)
+    }
+
+    fn deeper<E: Error>(&self, repeats: Repeats<'static>) -> Result<Strict<'static>, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
-        let repeats = match self.repeats {
-            Repeats::Refused => Repeats::Refused,
-            Repeats::LastCounts { .. } => Repeats::LastCounts { but: &[] },
-        };
-        Ok(Self { depth, repeats })
+        Ok(Strict { depth, repeats })
     }
 
     fn refuses(&self, name: &str) -> bool {
@@ -165,7 +167,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(self.deeper()?)? {
+        let of_items = match self.repeats {
+            Repeats::Refused => Repeats::Refused,
+            Repeats::LastCounts { .. } => Repeats::LastCounts { but: &[] },
+        };
+        while let Some(item) = items.next_element_seed(self.deeper(of_items)?)? {
             array.push(item);
         }
         Ok(Value::Array(array))
@@ -174,7 +180,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(self.deeper()?)?;
+            let value = members.next_value_seed(self.inside(&name)?)?;
             let is_refused = object.contains_key(&name) && self.refuses(&name);
             object.insert(name, value);
             if is_refused {
@@ -206,6 +212,11 @@ mod tests {
         );
         assert_eq!(read(r#"{"sub":"x","sub":"x"}"#), Err(StrictJsonError::Malformed));
         assert_eq!(read(r#"{"sub":"x","\u0073ub":"x"}"#), Err(StrictJsonError::Malformed));
+        assert_eq!(
+            read(r#"{"sub":[{"b":{"c":1,"c":2}}]}"#),
+            Err(StrictJsonError::Malformed),
+            "inside of it too"
+        );
         assert_eq!(read(r#"{"a":1,"a":2}x"#), Err(StrictJsonError::Malformed));
     }
 

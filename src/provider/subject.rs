@@ -66,13 +66,13 @@ pub fn with_userinfo(claims: &GrantClaims, userinfo: &Object, map: &ClaimMap) ->
 /// The national identifier that these claims give, where it is known where they would. Names of claims are
 /// case-sensitive; `sub` is never one.
 pub fn national_id<'a>(claims: &'a Object, map: &ClaimMap) -> Option<&'a str> {
-    claim_map::first_text(claims, &map.national_id)
+    claim_map::only_text(claims, &map.national_id)
 }
 
 fn subject(claims: &Object, map: &ClaimMap, iss: String, sub: String) -> Subject {
     let own = |paths| claim_map::first_text(claims, paths).map(str::to_owned);
     let (given_name, family_name) = (own(&map.given_name), own(&map.family_name));
-    let national_id = own(&map.national_id);
+    let national_id = claim_map::only_text(claims, &map.national_id).map(str::to_owned);
     let composed = || match (&given_name, &family_name) {
         (Some(given), Some(family)) => Some(format!("{given} {family}")),
         (one, other) => one.clone().or_else(|| other.clone()),

@@ -15,6 +15,14 @@ pub(super) fn read(reader: &Reader<'_>, profile: Option<&Profile>) -> ClaimPaths
         exercices: read_path(&claims, "exercices"),
         exercice: claims.has("exercice").then(|| read_exercice(&claims.section("exercice"))),
     };
+    let is_sub = |path: &ClaimPath| path.names().eq(["sub"]);
+    if paths.national_id.as_ref().is_some_and(is_sub) {
+        claims.problem(
+            "national_id",
+            "is \"sub\", which is the provider's own name of a person",
+            "write where the national identifier stands, or leave it out",
+        );
+    }
     let knows_none = profile.is_some_and(|profile| profile.claims.exercices.is_none());
     if claims.has("exercice") && !claims.has("exercices") && knows_none {
         claims.problem(

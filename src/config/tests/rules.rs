@@ -268,6 +268,7 @@ fn paths_into_claims() {
     refused_as("groups", "\"\"", "empty");
     refused_as("groups", "[\"roles\"]", "not a text");
     refused_as("national_id", "\"a b\"", "'\"https://example.fr/groups\"'");
+    refused_as("national_id", "\"sub\"", "own name of a person");
     refused_as("name", "'\"a'", "does not enclose a whole name");
     refused_as("exercice.site.siret", "\".siret\"", "realm_access.roles");
     refused_as("exercice.profesion", "\"job\"", "did you mean `profession`?");

@@ -129,7 +129,7 @@ impl<'a> Answer<'a> {
             sub: Some(&claims.subject.sub),
             username: claims.username.as_deref(),
             client_id: Some(session.application.as_str()),
-            scope: Some(claims.scope.join(" ")),
+            scope: Some(claims.scope.join(" ")).filter(|scope| !scope.is_empty()),
             token_type: Some("Bearer"),
             session_id: Some(session.session_id),
             registration: Some(session.registration.as_str()),

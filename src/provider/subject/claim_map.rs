@@ -72,6 +72,16 @@ pub(super) fn first_text<'a>(claims: &'a Object, paths: &[ClaimPath]) -> Option<
     paths.iter().find_map(|path| values(claims, path).into_iter().find_map(text))
 }
 
+/// The text at the first path that holds any, where it holds one and no other: of several identifiers nobody can say
+/// which one is meant, and an array need not keep its order.
+pub(super) fn only_text<'a>(claims: &'a Object, paths: &[ClaimPath]) -> Option<&'a str> {
+    let texts =
+        paths.iter().map(|path| values(claims, path).into_iter().filter_map(text).collect::<Vec<_>>());
+    let found = texts.into_iter().find(|texts| !texts.is_empty())?;
+    let first = *found.first()?;
+    found.iter().all(|text| *text == first).then_some(first)
+}
+
 /// The values of the first path that holds any text, each once.
 pub(super) fn texts(claims: &Object, paths: &[ClaimPath]) -> Vec<String> {
     let of = |path: &ClaimPath| {

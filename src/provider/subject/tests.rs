@@ -51,6 +51,20 @@ fn two_sites() -> Value {
 }
 
 #[test]
+fn of_several_national_identifiers_none_is_taken() {
+    let configured = ClaimPaths { national_id: Some(path("ids.value")), ..ClaimPaths::default() };
+    let map = ClaimMap::new(ProfileName::Generic.profile(), &configured);
+    let of = |ids: Value| national_id(&object(&json!({ "sub": "1", "ids": ids })), &map).map(str::to_owned);
+    assert_eq!(of(json!({ "value": "8100" })).as_deref(), Some("8100"));
+    assert_eq!(
+        of(json!([{ "value": "8100" }, { "value": "" }, { "value": "8100" }])).as_deref(),
+        Some("8100")
+    );
+    assert_eq!(of(json!([{ "value": "42" }, { "value": "8100" }])), None);
+    assert_eq!(of(json!([])), None);
+}
+
+#[test]
 fn an_id_token_gives_an_incomplete_subject() {
     let claims = from_id_token(&id_token(), &usual(ProfileName::Psc), vec!["openid".to_owned()]);
     let subject = &claims.subject;

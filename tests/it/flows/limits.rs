@@ -81,7 +81,8 @@ async fn r_h_02_a_body_that_is_too_large_is_413_on_every_route_that_takes_one() 
         let answer = ask(&stack, &method, &path, &announced, &large).await;
         assert_eq!(problem(&answer), (413, "request_too_large".to_owned()), "{method} {path}");
         // Not even announced: what is too much is not read.
-        let chunked = format!("{credential}content-type: application/{kind}\r\ntransfer-encoding: chunked\r\n");
+        let chunked =
+            format!("{credential}content-type: application/{kind}\r\ntransfer-encoding: chunked\r\n");
         let body = format!("4001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x4001));
         let answer = ask(&stack, &method, &path, &chunked, &body).await;
         assert_eq!(problem(&answer), (413, "request_too_large".to_owned()), "{method} {path}");
