@@ -113,20 +113,21 @@ async fn rp_070_an_id_token_is_no_older_than_its_login_may_become() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rp_048_a_last_poll_that_is_held_back_goes_out_while_it_can_be_answered_before_the_sweeper_comes() {
-    let pace = Duration::from_millis(5250);
-    let lifetime = Duration::from_mins(2);
     // 45 s after the deadline whoever is left is swept; a poll may take 8 s, and there are 2 s to spare.
-    let last = lifetime.saturating_sub(pace) + Duration::from_secs(35);
-    for (held_back, wakes_after, most_polls) in
-        [(last, last, 2), (last + Duration::from_millis(1), lifetime.saturating_sub(pace), 1)]
-    {
+    let patience = Duration::from_secs(35);
+    for (after_the_deadline, most_polls) in [(patience, 2), (patience + Duration::from_millis(1), 1)] {
         let world = World::new().await;
-        *world.provider.retry_after.lock().expect("lock") = Some(held_back);
+        world.provider.holds_polls.send_replace(true);
+        let deadline = world.clock.monotonic() + Duration::from_mins(2);
         let login = world.start(LOGICIEL).await;
-        world.clock.wake_after(pace).await;
-        world.happens("the first poll", || polls(&world) == 1).await;
-        world.clock.wake_after(wakes_after).await;
+        world.clock.wake_after(Duration::from_millis(5250)).await;
+        world.happens("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
+        let left = deadline.since(world.clock.monotonic());
+        *world.provider.retry_after.lock().expect("lock") = Some(left + after_the_deadline);
+        world.provider.holds_polls.send_replace(false);
+        let is_polled = most_polls == 2;
+        world.clock.wake_after(if is_polled { left + after_the_deadline } else { left }).await;
         world.until(&login, "expired").await;
-        assert_eq!(polls(&world), most_polls, "{held_back:?}");
+        assert_eq!(polls(&world), most_polls, "{after_the_deadline:?} after the deadline");
     }
 }

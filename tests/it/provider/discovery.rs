@@ -229,6 +229,19 @@ async fn rp_012_a_token_without_key_name_is_accepted_with_the_one_key() {
 }
 
 #[tokio::test]
+async fn rp_009_012_a_rotated_key_without_a_name_is_found_by_one_fetch() {
+    let setup = Setup::new().await;
+    let mut header = rsa_1().header();
+    without(&mut header, "kid");
+    let claims = setup.claims().to_string();
+    setup.op.publish(&[rsa_1().anonymous_jwk()]);
+    assert_eq!(setup.outcome_of_token(&rsa_1().sign_text(&header, &claims)).await, APPROVED);
+    setup.op.publish(&[rsa_2().anonymous_jwk()]);
+    assert_eq!(setup.outcome_of_token(&rsa_2().sign_text(&header, &claims)).await, APPROVED);
+    assert_eq!(setup.op.count("jwks"), 2);
+}
+
+#[tokio::test]
 async fn rp_013_several_keys_of_the_same_name_or_of_none_are_tried_in_turn() {
     let setup = Setup::new().await;
     let mut namesake = rsa_2().jwk();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::op::Reply;
 use super::setup::{AUTH_REQ_ID, Setup, without};
 use super::signing::{rsa_1, rsa_2};
+use crate::support::log;
 
 /// The example of CIBA §10.3.1.
 const ACCESS_TOKEN: &str = "G5kXH2wHvUra0sHlDy1iTkDJgsgUO1bN";
@@ -125,15 +126,19 @@ async fn rp_098_a_push_is_not_refused_for_want_of_the_provider_s_keys() {
 
 #[tokio::test]
 async fn rp_101_an_error_is_an_end_whatever_comes_along() {
+    let log = log::capture();
+    let warnings = || log.text().matches("the provider answered with an error").count();
     let setup = Setup::new().await;
     let mut both = message(&rsa_1().sign(&covering(&setup)));
-    for (error, told) in [
-        ("access_denied", "denied user_denied"),
-        ("expired_token", "expired expired"),
-        ("transaction_failed", "failed provider_refused"),
-        ("new", "failed provider_refused"),
+    for (error, told, is_a_warning) in [
+        ("access_denied", "denied user_denied", false),
+        ("expired_token", "expired expired", false),
+        ("transaction_failed", "failed provider_refused", true),
+        ("new", "failed provider_refused", true),
     ] {
+        let before = warnings();
         both["error"] = json!(error);
         assert_eq!(verdict(&setup, &both).await, told);
+        assert_eq!(warnings() - before, usize::from(is_a_warning), "{error}");
     }
 }

@@ -132,3 +132,14 @@ async fn r_l_07_the_right_token_with_the_wrong_request_or_registration_and_token
     stack.eventually("the push is answered", async || answered(&stack).await == [204]).await;
     assert_eq!(warned("tokens came for a login that had ended; they are dropped"), 1);
 }
+
+#[tokio::test]
+async fn r_l_04_an_announcement_is_logged_once_however_often_it_comes() {
+    let log = log::capture();
+    let stack = Stack::on(Backend::Sqlite).paced().delivery("ping").start().await;
+    let login = Told::start(&stack, DOCTOR).await;
+    for _ in 0..3 {
+        login.notify(&stack, login.ping()).await.expect(204);
+    }
+    assert_eq!(log.text().matches("the provider has announced an outcome").count(), 1);
+}
