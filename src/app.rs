@@ -89,7 +89,8 @@ impl App {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let fresh = start::directory(config.applications, config.registrations, config.providers);
+        let fresh =
+            start::directory(config.applications, config.registrations, config.providers, config.targets);
         self.engine.reconfigure(|directory| directory.reloaded(&fresh));
         for section in self.at_start.changed_in(&config.at_start) {
             tracing::warn!("a change of {section} needs a restart; it is left as it was");

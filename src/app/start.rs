@@ -112,7 +112,8 @@ impl App {
         let providers = provider_clients(&config, &clock, &random)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
-        let directory = directory(config.applications, config.registrations, config.providers);
+        let directory =
+            directory(config.applications, config.registrations, config.providers, config.targets);
         let engine =
             Engine::new(Parts { store, providers: providers.clone(), wake, clock, random, ring, directory });
         engine.run().await?;
@@ -298,10 +299,12 @@ pub(super) fn directory(
     applications: Vec<crate::domain::application::Application>,
     registrations: Vec<config::RegistrationSettings>,
     providers: Vec<config::ProviderSettings>,
+    targets: Vec<config::TargetSettings>,
 ) -> Directory {
     Directory::new(
         applications,
         registrations.into_iter().map(|settings| settings.registration).collect(),
         providers.into_iter().map(|settings| settings.provider).collect(),
     )
+    .with_targets(targets.into_iter().map(|settings| settings.target))
 }
