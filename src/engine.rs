@@ -25,6 +25,7 @@ pub mod authenticate;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
+pub mod exchange;
 pub mod hub;
 mod late_tokens;
 mod lease;
@@ -84,6 +85,7 @@ pub struct Engine {
     poller: poller::Poller,
     userinfo: userinfo::Reads,
     refreshes: refresh::Refreshes,
+    exchanges: exchange::Exchanges,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
     /// Turns of those who come with a notification token.
@@ -116,6 +118,7 @@ impl Engine {
             poller: poller::Poller::default(),
             userinfo: userinfo::Reads::default(),
             refreshes: refresh::Refreshes::default(),
+            exchanges: exchange::Exchanges::default(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),

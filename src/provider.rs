@@ -1,12 +1,13 @@
 //! Implements the engine's `Providers` port: an OpenID Provider with CIBA, seen from its client.
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
-//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the four conversations
-//! (`backchannel`, `token`, `refresh`, `userinfo`), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the conversations
+//! (`backchannel`, `token`, `refresh`, `userinfo`, and `exchange` with authorization servers of targets), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
 //! [`examine`] looks whether all of it would work, and rings nobody.
 //!
-//! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only; a
-//! client certificate goes to its own provider only; nothing secret or personal reaches a log. This module decides
+//! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only,
+//! those of exchanges from the configuration; a client certificate goes to its own provider and to the authorization
+//! servers of the targets that its registration is configured for; nothing secret or personal reaches a log. This module decides
 //! nothing about a login's states: it says which outcome of the state table an answer means.
 
 mod backchannel;
@@ -15,6 +16,7 @@ mod certificates;
 mod client_auth;
 mod clients;
 mod examination;
+mod exchange;
 mod id_token;
 mod jwt;
 mod keys;
@@ -36,7 +38,7 @@ pub use certificates::CertificateError;
 pub use clients::Clients;
 pub use examination::examine;
 pub use settings::{
-    AssertionAudience, CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings,
-    SettingsError, Signing, UnknownAlg,
+    AssertionAudience, CertificateFiles, Credential, ExchangeSettings, IdTokenAlg, ProviderSettings,
+    RegistrationSettings, SettingsError, Signing, UnknownAlg,
 };
 pub use signing_keys::SigningKeyError;

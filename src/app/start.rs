@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -205,25 +205,47 @@ fn provider_clients(
         .map(|settings| provider_settings(settings, config.mode))
         .collect::<Result<Vec<_>, _>>()?;
     let registrations = config.registrations.iter().map(registration_settings).collect();
-    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
+    let exchanges = config
+        .targets
+        .iter()
+        .map(|settings| exchange_settings(settings, config.mode))
+        .collect::<Result<Vec<_>, _>>()?;
+    let clients = provider::Clients::new(providers, registrations, clock.clone(), random.clone())?;
+    Ok(Arc::new(clients.with_exchanges(exchanges)?))
+}
+
+fn exchange_settings(
+    settings: &config::TargetSettings,
+    mode: Mode,
+) -> Result<provider::ExchangeSettings, StartError> {
+    let roots_pem = settings.exchange_ca.as_deref().map(roots).transpose()?;
+    Ok(provider::ExchangeSettings {
+        target: settings.target.name.clone(),
+        allow_private_addresses: allows_private(mode, roots_pem.is_some()),
+        roots_pem,
+        https_only: mode == Mode::Production,
+    })
+}
+
+fn roots(file: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(file).map_err(|source| StartError::File { file: file.to_owned(), source })
+}
+
+/// Whoever pins a private CA runs, or trusts, a server on a private network. One that is trusted by public roots has no
+/// business at a private address.
+fn allows_private(mode: Mode, has_own_roots: bool) -> bool {
+    mode == Mode::Development || has_own_roots
 }
 
 pub(super) fn provider_settings(
     settings: &config::ProviderSettings,
     mode: Mode,
 ) -> Result<provider::ProviderSettings, StartError> {
-    let roots_pem = settings
-        .ca
-        .as_ref()
-        .map(|file| fs::read(file).map_err(|source| StartError::File { file: file.clone(), source }))
-        .transpose()?;
-    // Whoever pins a private CA runs, or trusts, a provider on a private network. One that is trusted by public
-    // roots has no business at a private address.
-    let private = mode == Mode::Development || roots_pem.is_some();
+    let roots_pem = settings.ca.as_deref().map(roots).transpose()?;
     Ok(provider::ProviderSettings {
         provider: settings.provider.clone(),
+        allow_private_addresses: allows_private(mode, roots_pem.is_some()),
         roots_pem,
-        allow_private_addresses: private,
         https_only: mode == Mode::Production,
     })
 }

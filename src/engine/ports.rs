@@ -6,6 +6,7 @@
 
 mod actor;
 mod assertion;
+mod exchange;
 mod providers;
 mod refresh;
 mod store;
@@ -13,6 +14,7 @@ mod wake;
 
 pub use actor::*;
 pub use assertion::*;
+pub use exchange::*;
 pub use providers::*;
 pub use refresh::*;
 pub use store::*;

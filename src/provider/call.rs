@@ -21,7 +21,7 @@ use super::upstream::Upstream;
 
 /// What a request to a provider says.
 pub struct Call {
-    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh` or `userinfo`: for logs and metrics.
+    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo` or `exchange`: for logs and metrics.
     pub endpoint: &'static str,
     /// Where to.
     pub url: Url,
@@ -60,18 +60,8 @@ pub struct Channel<'a> {
 impl Channel<'_> {
     /// Sends once. A failure is logged here; what an answer means is the caller's business.
     pub async fn send(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
-        let Call { endpoint, url, mut headers, form, timeout, max_body } = call;
-        let method = if form.is_some() { Method::POST } else { Method::GET };
-        if form.is_some() {
-            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(header::CONTENT_TYPE, form_type);
-        }
-        let body = form.map(String::into_bytes);
-        let request = OutboundRequest { method, url, headers, body, timeout, max_body };
-        let clock = self.upstream.clock();
-        let begun = clock.monotonic();
-        let answer = self.outbound.send(request).await;
-        metrics::provider_request(self.upstream.name(), endpoint, clock.monotonic().since(begun));
+        let endpoint = call.endpoint;
+        let answer = self.measured(call).await;
         let is_well = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
         self.upstream.note_call(is_well);
         if let Err(error) = &answer {
@@ -84,6 +74,39 @@ impl Channel<'_> {
                 "a call to the provider failed"
             );
         }
+        answer
+    }
+
+    /// Sends once, to a target's authorization server: how it fares says nothing of the provider.
+    pub async fn send_elsewhere(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
+        let endpoint = call.endpoint;
+        let answer = self.measured(call).await;
+        if let Err(error) = &answer {
+            tracing::warn!(
+                provider = %self.upstream.name(),
+                registration = %self.registration,
+                endpoint,
+                cause = cause(error),
+                error = %error,
+                "a call to a target's authorization server failed"
+            );
+        }
+        answer
+    }
+
+    async fn measured(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
+        let Call { endpoint, url, mut headers, form, timeout, max_body } = call;
+        let method = if form.is_some() { Method::POST } else { Method::GET };
+        if form.is_some() {
+            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, form_type);
+        }
+        let body = form.map(String::into_bytes);
+        let request = OutboundRequest { method, url, headers, body, timeout, max_body };
+        let clock = self.upstream.clock();
+        let begun = clock.monotonic();
+        let answer = self.outbound.send(request).await;
+        metrics::provider_request(self.upstream.name(), endpoint, clock.monotonic().since(begun));
         answer
     }
 

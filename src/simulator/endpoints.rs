@@ -1,10 +1,11 @@
-//! The provider's endpoints, below the issuer's path.
+//! The provider's endpoints, below the issuer's path, and the one where its tokens are exchanged for a target.
 
 mod backchannel;
 pub(super) mod form;
 mod metadata;
 mod refresh;
 mod token;
+pub(super) mod token_exchange;
 mod userinfo;
 
 use axum::Router;
@@ -26,6 +27,7 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route(&at(paths.jwks), get(endpoint(Endpoint::Jwks, metadata::jwks)))
         .route(&at(paths.backchannel), post(endpoint(Endpoint::Backchannel, backchannel::answer)))
         .route(&at(paths.token), post(endpoint(Endpoint::Token, token::answer)))
+        .route(&at(token_exchange::PATH), post(endpoint(Endpoint::Exchange, token_exchange::answer)))
         .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));
     for document in inner.traits.metadata_documents {
         let path = at(&format!("/.well-known/{document}"));

@@ -39,6 +39,8 @@ pub(super) enum Endpoint {
     Backchannel,
     Token,
     Userinfo,
+    /// The token endpoint of a target's authorization server.
+    Exchange,
     /// A message of the provider's own: see [`super::delivery`].
     Notification,
 }

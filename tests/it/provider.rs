@@ -5,6 +5,7 @@ mod certificates;
 mod client_auth;
 mod discovery;
 mod examination;
+mod exchange;
 mod hostile;
 mod id_token;
 mod op;

@@ -10,10 +10,11 @@ use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
+use relais::domain::target::Target;
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, NoMetadata, PollAnswer, PollRequest,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, StartFailure,
-    Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, ExchangeAnswer, ExchangeRequest, NoMetadata,
+    PollAnswer, PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
+    RefreshRequest, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -147,6 +148,10 @@ impl Providers for Scripted {
 
     async fn refresh(&self, _: &RegistrationName, _: RefreshRequest) -> RefreshAnswer {
         RefreshAnswer::Declined { retry_after: None }
+    }
+
+    async fn exchange(&self, _: &RegistrationName, _: &Target, _: ExchangeRequest) -> ExchangeAnswer {
+        ExchangeAnswer::Unavailable { retry_after: None }
     }
 
     async fn userinfo(
