@@ -26,6 +26,7 @@ mod begin_login;
 pub mod cancel_login;
 pub mod directory;
 pub mod exchange;
+pub mod forward;
 pub mod hub;
 mod late_tokens;
 mod lease;
@@ -44,7 +45,7 @@ mod userinfo;
 
 use directory::Directory;
 use hub::Hub;
-use ports::{Changed, Providers, Store, StoreError, Wake};
+use ports::{Changed, Providers, Store, StoreError, Targets, Wake};
 
 /// A detached task did not come to its end: a defect. It carries nothing of a panic, whose text may quote a secret;
 /// the panic's place is told by the process's hook.
@@ -58,6 +59,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The providers.
     pub providers: Arc<dyn Providers>,
+    /// The targets.
+    pub targets: Arc<dyn Targets>,
     /// The other nodes.
     pub wake: Arc<dyn Wake>,
     /// Time.
@@ -74,6 +77,7 @@ pub struct Parts {
 pub struct Engine {
     store: Arc<dyn Store>,
     providers: Arc<dyn Providers>,
+    targets: Arc<dyn Targets>,
     wake: Arc<dyn Wake>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -86,6 +90,8 @@ pub struct Engine {
     userinfo: userinfo::Reads,
     refreshes: refresh::Refreshes,
     exchanges: exchange::Exchanges,
+    /// Calls of targets under way.
+    places: forward::Places,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
     /// Turns of those who come with a notification token.
@@ -107,6 +113,7 @@ impl Engine {
         Arc::new(Self {
             store: parts.store,
             providers: parts.providers,
+            targets: parts.targets,
             wake: parts.wake,
             clock: parts.clock,
             random: parts.random,
@@ -119,6 +126,7 @@ impl Engine {
             userinfo: userinfo::Reads::default(),
             refreshes: refresh::Refreshes::default(),
             exchanges: exchange::Exchanges::default(),
+            places: forward::Places::default(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),

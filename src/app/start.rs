@@ -27,6 +27,7 @@ use crate::provider;
 use crate::store::migrations::MigrateError;
 use crate::store::postgres::{ConnectError, PostgresStore};
 use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
+use crate::target;
 use crate::telemetry::exporter;
 
 /// Open connections of the listener `providers`: it has few callers, and they say little.
@@ -59,6 +60,9 @@ pub enum StartError {
     /// A provider client cannot be made.
     #[error("a provider client cannot be made")]
     Provider(#[from] provider::SettingsError),
+    /// The clients of targets cannot be made.
+    #[error("the targets cannot be called")]
+    Targets(#[from] target::SettingsError),
     /// PostgreSQL cannot be reached.
     #[error("the database cannot be reached")]
     Connect(#[from] ConnectError),
@@ -110,12 +114,21 @@ impl App {
             None => None,
         };
         let providers = provider_clients(&config, &clock, &random)?;
+        let targets = targets(&config, &providers)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
         let directory =
             directory(config.applications, config.registrations, config.providers, config.targets);
-        let engine =
-            Engine::new(Parts { store, providers: providers.clone(), wake, clock, random, ring, directory });
+        let engine = Engine::new(Parts {
+            store,
+            providers: providers.clone(),
+            targets,
+            wake,
+            clock,
+            random,
+            ring,
+            directory,
+        });
         engine.run().await?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -212,6 +225,26 @@ fn provider_clients(
         .collect::<Result<Vec<_>, _>>()?;
     let clients = provider::Clients::new(providers, registrations, clock.clone(), random.clone())?;
     Ok(Arc::new(clients.with_exchanges(exchanges)?))
+}
+
+fn targets(config: &Config, providers: &Arc<provider::Clients>) -> Result<Arc<target::Targets>, StartError> {
+    let settings = config
+        .targets
+        .iter()
+        .map(|settings| {
+            let roots_pem = settings.ca.as_deref().map(roots).transpose()?;
+            Ok(target::TargetSettings {
+                name: settings.target.name.clone(),
+                allow_private_addresses: allows_private(config.mode, roots_pem.is_some()),
+                roots_pem,
+                https_only: config.mode == Mode::Production,
+            })
+        })
+        .collect::<Result<Vec<_>, StartError>>()?;
+    let providers = providers.clone();
+    let certificates: target::CertificateSource =
+        Arc::new(move |registration, x5t| providers.identity(registration, x5t));
+    Ok(Arc::new(target::Targets::new(settings, certificates)?))
 }
 
 fn exchange_settings(

@@ -22,6 +22,7 @@ use crate::engine::ports::{
     PollAnswer, PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
     RefreshRequest, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
+use crate::net::outbound::Identity;
 
 use super::backchannel::{self, Sender};
 use super::call::Channel;
@@ -144,6 +145,13 @@ impl Clients {
     /// When the certificate that new logins of a registration use expires; `None` where it has none.
     pub fn certificate_end(&self, registration: &RegistrationName) -> Option<Timestamp> {
         self.client(registration)?.certificates.expiries().first().map(|(_, not_after)| *not_after)
+    }
+
+    /// A certificate of a registration by its thumbprint, for connections to others than the provider; `None`: it is not
+    /// there (any more).
+    pub fn identity(&self, registration: &RegistrationName, x5t: &str) -> Option<Identity> {
+        let (_, identity) = self.client(registration)?.certificates.identity(Some(x5t)).ok()??;
+        Some(identity)
     }
 
     /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.

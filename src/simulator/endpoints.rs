@@ -1,9 +1,10 @@
-//! The provider's endpoints, below the issuer's path, and the one where its tokens are exchanged for a target.
+//! The provider's endpoints, below the issuer's path, the one where its tokens are exchanged for a target, and that target.
 
 mod backchannel;
 pub(super) mod form;
 mod metadata;
 mod refresh;
+mod target;
 mod token;
 pub(super) mod token_exchange;
 mod userinfo;
@@ -12,7 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get, on, post};
+use axum::routing::{MethodRouter, any, get, on, post};
 
 use super::Simulator;
 use super::exchange::{Process, Reply, serve};
@@ -29,6 +30,10 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route(&at(paths.token), post(endpoint(Endpoint::Token, token::answer)))
         .route(&at(token_exchange::PATH), post(endpoint(Endpoint::Exchange, token_exchange::answer)))
         .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));
+    for path in [target::PATH.to_owned(), format!("{}/", target::PATH), format!("{}/{{*path}}", target::PATH)]
+    {
+        router = router.route(&path, any(target::answer));
+    }
     for document in inner.traits.metadata_documents {
         let path = at(&format!("/.well-known/{document}"));
         router = router.route(&path, get(endpoint(Endpoint::Metadata, metadata::document)));

@@ -41,6 +41,8 @@ pub(super) enum Endpoint {
     Userinfo,
     /// The token endpoint of a target's authorization server.
     Exchange,
+    /// The downstream API.
+    Target,
     /// A message of the provider's own: see [`super::delivery`].
     Notification,
 }

@@ -248,11 +248,20 @@ pub(super) fn verified_refresh_token(simulator: &Simulator, text: &str) -> Optio
 
 /// The claims of an access token of ours that is still alive.
 pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
+    verified(simulator, token, &simulator.inner.issuer)
+}
+
+/// The claims of an exchanged token of ours that is still alive.
+pub(super) fn verified_exchanged_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
+    verified(simulator, token, &exchange_issuer(simulator))
+}
+
+fn verified(simulator: &Simulator, token: &str, issuer: &str) -> Option<Map<String, Value>> {
     let inner = &simulator.inner;
     let claims = inner.signing_key.verified_claims(token)?;
     let expires = claims.get("exp")?.as_i64()?;
     let is_access_token = claims.get("typ").and_then(Value::as_str) == Some("Bearer")
-        && claims.get("iss").and_then(Value::as_str) == Some(&inner.issuer);
+        && claims.get("iss").and_then(Value::as_str) == Some(issuer);
     (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
 }
 

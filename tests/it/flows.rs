@@ -16,4 +16,5 @@ mod races;
 mod refresh;
 mod requests;
 mod sign_in;
+mod targets;
 mod waiting;

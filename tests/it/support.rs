@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod database;
 pub mod desk;
+pub mod downstream;
 pub mod http;
 pub mod jwt;
 pub mod log;

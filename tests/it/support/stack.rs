@@ -319,7 +319,7 @@ impl Builder {
         self.registration(&format!("delivery = \"{mode}\""))
     }
 
-    /// More sections.
+    /// More sections; `{issuer}` stands for the provider's issuer.
     pub fn sections(mut self, text: &str) -> Self {
         self.extra.push_str(text);
         self
@@ -391,6 +391,7 @@ impl Builder {
 
     fn config(&self, url: &str, issuer: &str) -> String {
         let Self { application, extra, registration, auth, .. } = self;
+        let extra = extra.replace("{issuer}", issuer);
         let (profile, document, asks) = match self.personality {
             Personality::Psc => ("psc", "wallet-openid-configuration", PSC_ASKS),
             Personality::Keycloak => ("keycloak", "openid-configuration", "scope = \"openid profile\""),
