@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{AtStart, Config};
 use crate::engine::Engine;
-use crate::net::tls::ServerTls;
+use crate::engine::directory::Directory;
+use crate::net::tls::{ServerTls, TlsError};
 use crate::provider::Clients;
 use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::{exporter, metrics};
@@ -43,7 +44,8 @@ pub struct App {
     recorder: PrometheusHandle,
     at_start: AtStart,
     clients: SocketAddr,
-    clients_speak_tls: bool,
+    /// Of the listener of the client API, where it has TLS.
+    clients_tls: Option<Arc<ServerTls>>,
     for_providers: Option<SocketAddr>,
     ops: SocketAddr,
     stop: CancellationToken,
@@ -80,7 +82,7 @@ impl App {
     /// Whether the client API speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
-        self.clients_speak_tls
+        self.clients_tls.is_some()
     }
 
     /// Takes over what may change while running: who is enabled, applications and their credentials, certificates
@@ -92,6 +94,9 @@ impl App {
         let fresh =
             start::directory(config.applications, config.registrations, config.providers, config.targets);
         self.engine.reconfigure(|directory| directory.reloaded(&fresh));
+        if let Some(tls) = &self.clients_tls {
+            ask_clients(tls, &self.engine.directory());
+        }
         for section in self.at_start.changed_in(&config.at_start) {
             tracing::warn!("a change of {section} needs a restart; it is left as it was");
         }
@@ -126,8 +131,8 @@ impl App {
             loop {
                 for (name, tls) in &tls {
                     metrics::certificate_expiry(name, tls.not_after());
-                    if tls.changed_on_disk() {
-                        reload_server_certificate(tls, clock.now());
+                    if let Some(outcome) = tls.look(clock.now()) {
+                        tell_of_server_certificates(outcome);
                     }
                 }
                 for (name, not_after) in providers.certificates() {
@@ -145,13 +150,18 @@ impl App {
     fn reload_certificates(&self) {
         self.providers.reload();
         for (_, tls) in &self.tls {
-            reload_server_certificate(tls, self.engine.clock().now());
+            tell_of_server_certificates(tls.reload(self.engine.clock().now()));
         }
     }
 }
 
-fn reload_server_certificate(tls: &ServerTls, now: crate::domain::time::Timestamp) {
-    match tls.reload(now) {
+/// Clients are asked for a certificate only while an application has one.
+fn ask_clients(tls: &ServerTls, directory: &Directory) {
+    tls.ask_clients(directory.applications().any(|application| application.credential.is_certificate()));
+}
+
+fn tell_of_server_certificates(outcome: Result<bool, TlsError>) {
+    match outcome {
         Ok(true) => tracing::info!("the server certificates have been replaced"),
         Ok(false) => {}
         Err(error) => {

@@ -10,6 +10,9 @@ mod error;
 mod events;
 mod exchange;
 mod follow;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod sse;
 mod transport;
 

@@ -8,6 +8,9 @@ mod applications;
 mod at_start;
 mod certificates;
 mod files;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod keys;
 mod listeners;
 mod load;

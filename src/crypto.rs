@@ -12,6 +12,9 @@ pub mod assertion;
 pub mod enc;
 mod envelope;
 pub mod file_stamp;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod jwks;
 pub mod jws;
 pub mod key_file;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -22,15 +22,19 @@ use crate::telemetry::error_chain::ErrorChain;
 
 mod assertion;
 pub mod authenticate;
+pub mod backchannel_logout;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
 pub mod exchange;
 pub mod forward;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
-mod late_tokens;
 mod lease;
 pub mod notified;
+mod outbox;
 pub mod pick_up;
 mod poll;
 mod poller;
@@ -40,6 +44,7 @@ pub mod read_login;
 mod refresh;
 pub mod session;
 pub mod start_login;
+mod switched_off;
 mod upkeep;
 mod userinfo;
 
@@ -86,12 +91,15 @@ pub struct Engine {
     hub: Arc<Hub>,
     node: NodeId,
     lease: lease::Lease,
-    poller: poller::Poller,
+    poller: Arc<poller::Poller>,
     userinfo: userinfo::Reads,
+    outbox: outbox::Outbox,
     refreshes: refresh::Refreshes,
     exchanges: exchange::Exchanges,
     /// Calls of targets under way.
     places: forward::Places,
+    /// Rung when what is configured has changed.
+    reconfigured: Notify,
     /// Turns of those who waited to read what has changed.
     turns: Semaphore,
     /// Turns of those who come with a notification token.
@@ -122,11 +130,13 @@ impl Engine {
             hub: Arc::default(),
             node,
             lease: lease::Lease::default(),
-            poller: poller::Poller::default(),
+            poller: Arc::default(),
             userinfo: userinfo::Reads::default(),
+            outbox: outbox::Outbox::default(),
             refreshes: refresh::Refreshes::default(),
             exchanges: exchange::Exchanges::default(),
             places: forward::Places::default(),
+            reconfigured: Notify::new(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),
             tasks: TaskTracker::new(),
@@ -136,13 +146,14 @@ impl Engine {
         })
     }
 
-    /// Enters this node, adopts what dead ones left, then runs lease, poller, upkeep and wake until
+    /// Enters this node, adopts what dead ones left, then runs lease, poller, upkeep, outbox and wake until
     /// [`Engine::drain`].
     pub async fn run(self: &Arc<Self>) -> Result<(), StoreError> {
         self.enter().await?;
         tokio::spawn(self.clone().keep_lease());
         self.tasks.spawn(self.clone().run_poller());
         self.tasks.spawn(self.clone().run_upkeep());
+        self.tasks.spawn(self.clone().run_outbox());
         self.tasks.spawn(self.clone().run_safety_net());
         self.tasks.spawn(self.clone().run_wake());
         Ok(())
@@ -166,9 +177,10 @@ impl Engine {
     }
 
     /// Swaps what is configured for what `change` makes of it. It may run again: somebody else may have swapped
-    /// meanwhile.
+    /// meanwhile. The sessions of what is switched off now end.
     pub fn reconfigure(&self, change: impl Fn(&Directory) -> Directory) {
         self.directory.rcu(|directory| Arc::new(change(directory)));
+        self.reconfigured.notify_one();
     }
 
     /// What is configured now.

@@ -8,6 +8,9 @@
 pub mod clients;
 mod extract;
 mod front;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 pub mod openapi;
 pub mod ops;

@@ -24,6 +24,9 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod engine;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod net;
 pub mod practice;

@@ -2,7 +2,8 @@
 //!
 //! [`Clients`] is the door. Below it: what is known of a provider (`metadata`, `keys`, `upstream`), how a
 //! registration calls it (`call`, `client_auth`, `certificates`, `signing_keys`), the conversations
-//! (`backchannel`, `token`, `refresh`, `userinfo`, and `exchange` with authorization servers of targets), what an ID token proves (`jwt`, `id_token`), and who it names (`subject`).
+//! (`backchannel`, `token`, `refresh`, `userinfo`, `endings`, and `exchange` with authorization servers of targets), what
+//! a token of its proves (`jwt`, `id_token`, `logout_token`), and who it names (`subject`).
 //! [`examine`] looks whether all of it would work, and rings nobody.
 //!
 //! Invariants: an authentication request is sent at most once; endpoints come from validated metadata only,
@@ -15,11 +16,16 @@ mod call;
 mod certificates;
 mod client_auth;
 mod clients;
+mod endings;
 mod examination;
 mod exchange;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id_token;
 mod jwt;
 mod keys;
+mod logout_token;
 mod metadata;
 mod notification;
 mod oauth_error;

@@ -13,10 +13,12 @@
 //! control interface steers everything. Where it listens, and from where it may be steered ([`Front`]), is its
 //! caller's business.
 
+mod backchannel_logout;
 mod client_auth;
 mod client_jwt;
 mod control;
 mod delivery;
+mod departures;
 mod endpoints;
 mod exchange;
 mod faults;
@@ -97,7 +99,7 @@ pub enum SimulatorError {
         most: u64,
     },
     /// The client cannot be told anything there.
-    #[error("delivery.endpoint must be an http or https URL")]
+    #[error("delivery.endpoint and backchannel_logout_uri must be http or https URLs")]
     Endpoint,
     /// No signing key could be made.
     #[error("no RSA key could be generated")]

@@ -14,7 +14,7 @@ use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use relais::app::clock::SystemClock;
 use relais::crypto::random::SystemRandom;
 use relais::crypto::ring::{KeyRing, RingKey};
-use relais::crypto::seal::{DataKey, WrapContext};
+use relais::crypto::seal::{DataKey, Place, WrapContext};
 use relais::crypto::token::{draw_session_handle, handle_candidates};
 use relais::domain::clock::Clock as _;
 use relais::domain::ids::GrantId;
@@ -37,22 +37,22 @@ pub fn run() {
     });
     tell("hash of a session handle", candidates, "/s");
 
-    let grant_id = GrantId(uuid::Uuid::from_u128(1));
-    let context = WrapContext { grant_id, tenant: "practice", registration: "psc" };
+    let place = Place::grant(GrantId(uuid::Uuid::from_u128(1)));
+    let context = WrapContext { place, tenant: "practice", registration: "psc" };
     let plaintext = vec![7; TOKENS];
     let sealing = per_second(|| {
         let key = DataKey::draw(&random);
         black_box(ring.wrap(&random, &key, &context).expect("wrapped"));
-        black_box(key.seal(&random, "tokens", grant_id, &plaintext).expect("sealed"));
+        black_box(key.seal(&random, "tokens", place, &plaintext).expect("sealed"));
     });
     tell("seal of a grant (data key, wrap, 4 KiB)", sealing, "/s");
 
     let key = DataKey::draw(&random);
     let wraps = ring.wrap(&random, &key, &context).expect("wrapped");
-    let sealed = key.seal(&random, "tokens", grant_id, &plaintext).expect("sealed");
+    let sealed = key.seal(&random, "tokens", place, &plaintext).expect("sealed");
     let opening = per_second(|| {
         let key = ring.unwrap_key(&wraps, &context).expect("unwrapped");
-        black_box(key.open("tokens", grant_id, &sealed).expect("opened"));
+        black_box(key.open("tokens", place, &sealed).expect("opened"));
     });
     tell("open of a grant (unwrap, 4 KiB)", opening, "/s");
     signatures();

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use crate::crypto::file_stamp::{FileStamp, Watched};
 use crate::crypto::jwks;
 use crate::domain::application::ApplicationCredential;
+use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::ApplicationName;
 use crate::engine::Engine;
+use crate::engine::directory::Directory;
 use crate::telemetry::error_chain::ErrorChain;
 
 /// What is known of each file.
@@ -32,24 +34,39 @@ impl KeySets {
             .collect();
         self.0.retain(|known, _| files.contains(known));
         for (name, file) in files {
-            let found = FileStamp::of(&file);
             let known = self.0.entry((name.clone(), file.clone())).or_default();
-            if known.is_current(&found) {
-                continue;
-            }
-            match jwks::load(&file) {
-                Ok(keys) => {
-                    known.take(found);
+            match known.look(FileStamp::of(&file), || jwks::load(&file)) {
+                None => {}
+                Some(Ok(keys)) => {
                     engine.reconfigure(|directory| directory.with_assertion_keys(&name, &keys, &file));
-                    tracing::info!(application = %name, keys = keys.len(), "the key set of an application has been read");
+                    let before = keys_of(&directory, &name);
+                    tracing::info!(
+                        application = %name,
+                        keys = keys.len(),
+                        added = beyond(&keys, before),
+                        removed = beyond(before, &keys),
+                        "the key set of an application has been read"
+                    );
                 }
-                Err(error) if known.refuse(found) => tracing::error!(
+                Some(Err(error)) => tracing::error!(
                     application = %name,
                     error = %ErrorChain(&error),
                     "a changed key set cannot be used; the last good keys stay"
                 ),
-                Err(_) => {}
             }
         }
     }
+}
+
+fn keys_of<'a>(directory: &'a Directory, name: &ApplicationName) -> &'a [AssertionKey] {
+    match directory.application(name).map(|application| &application.credential) {
+        Some(ApplicationCredential::AssertionKeys { keys, .. }) => keys,
+        _ => &[],
+    }
+}
+
+/// The thumbprints of those of `keys` that are not among `others`.
+fn beyond(keys: &[AssertionKey], others: &[AssertionKey]) -> String {
+    let is_new = |key: &&AssertionKey| others.iter().all(|other| other.thumbprint != key.thumbprint);
+    keys.iter().filter(is_new).map(|key| key.thumbprint.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::App;
+use super::{App, ask_clients};
 use crate::config::{self, Config, Mode, StoreUrl};
 use crate::crypto::ring::KeyRing;
 use crate::domain::clock::Clock;
@@ -145,9 +145,11 @@ impl App {
             certificates: Arc::new(move |registration| certificates.certificate_end(registration)),
         });
         let limits = Limits { max_connections: whole(config.clients.max_connections), ..Limits::default() };
+        if let Some(tls) = &clients_tls {
+            ask_clients(tls, &engine.directory());
+        }
         tasks.spawn(serve(clients_listener, clients_tls.clone(), clients_router, limits, stop.clone()));
-        let clients_speak_tls = clients_tls.is_some();
-        let mut tls: Vec<_> = clients_tls.map(|tls| ("listeners-clients", tls)).into_iter().collect();
+        let mut tls: Vec<_> = clients_tls.iter().map(|tls| ("listeners-clients", tls.clone())).collect();
         let for_providers = for_providers.map(|((listener, bound), server)| {
             let few = Limits {
                 max_connections: PROVIDERS_CONNECTIONS,
@@ -172,7 +174,7 @@ impl App {
             recorder,
             at_start: config.at_start,
             clients,
-            clients_speak_tls,
+            clients_tls,
             for_providers,
             ops,
             stop,

@@ -23,12 +23,18 @@ use crate::domain::time::Timestamp;
 /// How many park a second: all of them before the first long poll is over.
 const PARKED_PER_SECOND: f64 = 1000.0;
 
+/// How many of those who wait are told of a decision, evenly chosen. The others keep waiting: what is measured is how
+/// soon one of very many hears, not how long it takes to let all of them in.
+const DECIDED: usize = 1000;
+
 /// How long the last to park is left alone, so that memory is that of waiting and not of arriving.
 const SETTLED: Duration = Duration::from_secs(3);
 
 #[derive(Serialize)]
 struct Results {
     waiters: usize,
+    /// How many of them were told of a decision.
+    decided: usize,
     connections: usize,
     /// Resident memory of Relais that came with the waiting, its connection included and its login not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +64,8 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     let parked = watch.end().await;
 
     let watch = site.watch();
-    approve_all(site, settings, &mut errors).await?;
-    let lateness = answers(waiting, site.pick_up_window, &mut errors).await;
+    let decided = approve_some(site, settings, &mut errors).await?;
+    let lateness = answers(waiting, decided, site.pick_up_window, &mut errors).await;
     let deciding = watch.end().await;
 
     let each = |phase: Option<super::watch::Server>| {
@@ -67,6 +73,7 @@ pub(super) async fn run(site: &mut Site, settings: &Settings) -> Result<Report, 
     };
     let results = Results {
         waiters: settings.count,
+        decided,
         connections,
         server_bytes_per_waiter: each(parked.server),
         server_bytes_per_pending: each(starting.server),
@@ -144,27 +151,39 @@ async fn wait(
     }
 }
 
-/// The persons approve, one after the other.
-async fn approve_all(site: &mut Site, settings: &Settings, errors: &mut Errors) -> Result<(), BenchError> {
+/// Some of the persons approve, one after the other. How many.
+async fn approve_some(
+    site: &mut Site,
+    settings: &Settings,
+    errors: &mut Errors,
+) -> Result<usize, BenchError> {
     let rung: HashMap<_, _> =
         site.requests().await?.into_iter().map(|request| (request.login_hint, request.auth_req_id)).collect();
+    let chosen = (0..settings.count).step_by(settings.count.div_ceil(DECIDED));
     let began = site.clients.clock.monotonic();
-    for number in 0..settings.count {
+    let mut approved = 0;
+    for (turn, number) in chosen.enumerate() {
         if let Some(rate) = settings.rate {
-            site.clients.clock.sleep_until(began + due_after(number, rate)).await;
+            site.clients.clock.sleep_until(began + due_after(turn, rate)).await;
         }
         // A start that failed has rung nobody, and has been counted.
         if let Some(auth_req_id) = rung.get(&site.clients.hint(number)) {
-            errors.of("approve", site.control.approve(auth_req_id).await);
+            approved += usize::from(errors.of("approve", site.control.approve(auth_req_id).await).is_some());
         }
     }
-    Ok(())
+    Ok(approved)
 }
 
-/// How long after Relais knew each was answered.
-async fn answers(mut waiting: Waiting, pick_up_window: Duration, errors: &mut Errors) -> Samples {
+/// How long after Relais knew each of the `decided` was answered; then the others are let go.
+async fn answers(
+    mut waiting: Waiting,
+    decided: usize,
+    pick_up_window: Duration,
+    errors: &mut Errors,
+) -> Samples {
     let mut lateness = Samples::default();
-    while let Some(outcome) = waiting.join_next().await {
+    for _ in 0..decided {
+        let Some(outcome) = waiting.join_next().await else { break };
         let outcome = outcome.unwrap_or(Err(CallError::Lost));
         if let Some(answered) = errors.of("wait", outcome) {
             lateness.add(answered.at.since(answered.expires_at - pick_up_window));

@@ -15,6 +15,7 @@ pub struct SseEvent {
 #[derive(Default)]
 pub struct SseParser {
     line: Vec<u8>,
+    has_begun: bool,
     after_carriage_return: bool,
     event: String,
     data: Option<String>,
@@ -48,7 +49,9 @@ impl SseParser {
     }
 
     fn take_line(&mut self, line: &str) -> Option<SseEvent> {
-        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        // A byte order mark is one at the beginning of the stream only.
+        let has_begun = std::mem::replace(&mut self.has_begun, true);
+        let line = if has_begun { line } else { line.strip_prefix('\u{feff}').unwrap_or(line) };
         if line.is_empty() {
             return self.complete();
         }
@@ -106,6 +109,13 @@ mod tests {
             let events: Vec<_> = bytes.chunks(size).flat_map(|chunk| parser.feed(chunk)).collect();
             assert_eq!(events, expected(), "chunks of {size}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_inside_the_stream_is_a_character() {
+        let mut parser = SseParser::default();
+        let found = parser.feed("data: a\n\u{feff}data: b\ndata: \u{feff}c\n\n".as_bytes());
+        assert_eq!(found, [event("message", "a\n\u{feff}c", None)]);
     }
 
     #[test]

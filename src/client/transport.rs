@@ -296,7 +296,12 @@ async fn read(call: &Call, mut response: reqwest::Response) -> Result<Vec<u8>, C
     Ok(body)
 }
 
-fn refusal(call: &Call, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ClientError {
+pub(super) fn refusal(
+    call: &Call,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: &[u8],
+) -> ClientError {
     let problem = serde_json::from_slice::<Value>(body).ok().and_then(|json| {
         let problem: Problem = serde::Deserialize::deserialize(&json).ok()?;
         Some(Problem { retry_after, json, ..problem })

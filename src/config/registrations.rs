@@ -97,7 +97,8 @@ pub(super) fn read(
         .section("targets")
         .sections()
         .any(|(_, target)| target.section("exchange").plain_text("actor_token") == Some("cisis"));
-    root.section("registrations")
+    let registrations: Vec<RegistrationSettings> = root
+        .section("registrations")
         .sections()
         .filter_map(|(name, reader)| {
             let provider = read_provider(&reader, &declared);
@@ -108,7 +109,9 @@ pub(super) fn read(
             let delivery = read_delivery(&reader, is_reachable);
             read_one(name, &reader, provider, profile, delivery, signs_actor_tokens, ring)
         })
-        .collect()
+        .collect();
+    signing::refuse_shared(root, &registrations);
+    registrations
 }
 
 fn read_provider(reader: &Reader<'_>, declared: &Reader<'_>) -> Option<ProviderName> {

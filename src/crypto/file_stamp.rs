@@ -68,8 +68,22 @@ impl<S: PartialEq> Watched<S> {
         Self { taken: Some(stamp), refused: None }
     }
 
-    /// Whether it looks like what was taken over last.
-    pub fn is_current(&self, stamp: &S) -> bool {
+    /// Reads it where it looks like `stamp` and not like what was taken over last. `None` where there is nothing to tell:
+    /// nothing has changed, or what has been refused looks as it did.
+    pub fn look<T, E>(&mut self, stamp: S, read: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
+        if self.is_current(&stamp) {
+            return None;
+        }
+        match read() {
+            Ok(read) => {
+                self.take(stamp);
+                Some(Ok(read))
+            }
+            Err(error) => self.refuse(stamp).then_some(Err(error)),
+        }
+    }
+
+    fn is_current(&self, stamp: &S) -> bool {
         self.taken.as_ref() == Some(stamp)
     }
 
@@ -131,5 +145,23 @@ mod tests {
         assert!(watched.refuse(3));
         watched.take(2);
         assert!(watched.is_current(&2) && watched.refuse(3));
+    }
+
+    #[test]
+    fn a_refused_file_is_told_of_once_and_read_again_each_time() {
+        let mut watched = Watched::taken(1);
+        let never = || -> Result<(), &str> { panic!("it looks as it did") };
+        assert_eq!(watched.look(1, never), None);
+        let mut read = 0;
+        let mut refuses = || {
+            read += 1;
+            Err::<(), _>("unusable")
+        };
+        assert_eq!(watched.look(2, &mut refuses), Some(Err("unusable")));
+        assert_eq!(watched.look(2, &mut refuses), None);
+        assert_eq!(read, 2);
+        // Put right without a trace in the file.
+        assert_eq!(watched.look(2, || Ok::<_, &str>("usable")), Some(Ok("usable")));
+        assert_eq!(watched.look(2, never), None);
     }
 }

@@ -1,7 +1,8 @@
 //! The key set of an application (RFC 7517), from its file.
 //!
 //! Whoever declares a key here lets its owner in, so nothing is passed over in silence: a key that could not be used,
-//! a private key, or a shared one makes the whole set unusable. Only keys for encryption are left out.
+//! a private key, or a shared one makes the whole set unusable, and so does a file that others may write. Only keys for
+//! encryption are left out.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::private_file::mode_of;
 use super::strict_json;
-use crate::domain::assertion_key::{AssertionAlg, AssertionKey, KeyMaterial};
+use crate::domain::assertion_key::{AssertionAlg, AssertionKey, KeyMaterial, SAME_KID};
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
@@ -32,6 +34,9 @@ pub enum JwksError {
     /// No key, or too many.
     #[error("holds no signing key, or more than 16 keys")]
     Count,
+    /// Too many keys of one name: an assertion would cost a verification by each.
+    #[error("holds more than 2 keys of one kid: give each key a name of its own")]
+    Kid,
     /// A secret stands in it.
     #[error("holds a private or a shared key: give the public members alone, and make another key")]
     Private,
@@ -53,6 +58,17 @@ pub enum JwksFileError {
         /// Why.
         source: io::Error,
     },
+    /// Others may write it: whoever can, lets himself in.
+    #[error(
+        "the key set {path} may be written by others than its owner (mode {mode:04o}): run `chmod go-w {path}`, and make sure that the keys in it are the application's",
+        path = .path.display()
+    )]
+    Writable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// What stands in it does not do.
     #[error("the key set {path} cannot be used", path = .path.display())]
     Unusable {
@@ -65,10 +81,15 @@ pub enum JwksFileError {
 
 /// The keys in a file.
 pub fn load(path: &Path) -> Result<Vec<AssertionKey>, JwksFileError> {
+    let unreadable = |source| JwksFileError::Unreadable { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Of the open file, not of the path: another file may stand there a moment later.
+    let mode = mode_of(&file.metadata().map_err(unreadable)?);
+    if mode & 0o022 != 0 {
+        return Err(JwksFileError::Writable { path: path.to_owned(), mode });
+    }
     let mut content = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content))
-        .map_err(|source| JwksFileError::Unreadable { path: path.to_owned(), source })?;
+    file.take(LIMIT + 1).read_to_end(&mut content).map_err(unreadable)?;
     read(&content).map_err(|source| JwksFileError::Unusable { path: path.to_owned(), source })
 }
 
@@ -86,7 +107,12 @@ pub fn read(content: &[u8]) -> Result<Vec<AssertionKey>, JwksError> {
         return Err(JwksError::Private);
     }
     let keys: Vec<_> = keys.iter().filter(is_for_signing).map(key).collect::<Result<_, _>>()?;
-    if keys.is_empty() || count > MAX_KEYS { Err(JwksError::Count) } else { Ok(keys) }
+    if keys.is_empty() || count > MAX_KEYS {
+        return Err(JwksError::Count);
+    }
+    let of_its_name = |key: &AssertionKey| keys.iter().filter(|other| other.kid == key.kid).count();
+    let is_crowded = |key: &AssertionKey| key.kid.is_some() && of_its_name(key) > SAME_KID;
+    if keys.iter().any(is_crowded) { Err(JwksError::Kid) } else { Ok(keys) }
 }
 
 fn is_secret(key: &Value) -> bool {
@@ -204,7 +230,37 @@ mod tests {
         assert_eq!(set(&json!([])), Err(JwksError::Count));
         assert_eq!(set(&json!([with(rsa(), "use", json!("enc"))])), Err(JwksError::Count));
         assert_eq!(set(&json!(vec![rsa(); 17])), Err(JwksError::Count));
+        assert_eq!(
+            set(&json!(vec![rsa(); 2])).map(|keys| keys.len()),
+            Ok(2),
+            "two of one name, for a rotation"
+        );
+        assert_eq!(set(&json!(vec![rsa(); 3])), Err(JwksError::Kid));
         assert_eq!(read(b"[]"), Err(JwksError::Malformed));
         assert_eq!(read(br#"{"keys":[],"keys":[]}"#), Err(JwksError::Malformed));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_write_is_refused_with_what_to_do() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("set.json");
+        std::fs::write(&path, json!({ "keys": [rsa()] }).to_string()).expect("written");
+        let with_mode = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+            load(&path)
+        };
+        for mode in [0o664, 0o646, 0o620, 0o602] {
+            let error = with_mode(mode).expect_err("refused");
+            assert!(
+                matches!(error, JwksFileError::Writable { mode: shown, .. } if shown == mode),
+                "{mode:o}"
+            );
+            assert!(error.to_string().contains(&format!("chmod go-w {}", path.display())), "{error}");
+        }
+        for mode in [0o644, 0o640, 0o600, 0o444] {
+            assert_eq!(with_mode(mode).expect("usable").len(), 1, "{mode:o}");
+        }
     }
 }

@@ -64,15 +64,16 @@ fn refused_bits(path: &Path, readers: Readers) -> u32 {
     }
 }
 
+/// The permission bits.
 #[cfg(unix)]
-fn mode_of(metadata: &Metadata) -> u32 {
+pub(super) fn mode_of(metadata: &Metadata) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o7777
 }
 
 /// Elsewhere the access list of the folder decides, and there are no bits to look at.
 #[cfg(not(unix))]
-const fn mode_of(_: &Metadata) -> u32 {
+pub(super) const fn mode_of(_: &Metadata) -> u32 {
     0o600
 }
 

@@ -31,6 +31,10 @@ pub enum Purpose {
     NotificationToken,
     /// Recognising the provider's name of a request, where it comes back in a notification.
     ProviderRequest,
+    /// Finding what a provider calls a session of its own (`sid`).
+    ProviderSession,
+    /// Finding what a provider calls a person (`sub`).
+    ProviderSubject,
     /// Finding an earlier start by its `Idempotency-Key`.
     IdempotencyKey,
     /// Recognising the body of an earlier start.
@@ -46,6 +50,8 @@ impl Purpose {
             Self::SessionHandle => b"hash/session-handle",
             Self::NotificationToken => b"hash/notification-token",
             Self::ProviderRequest => b"hash/provider-request",
+            Self::ProviderSession => b"hash/provider-session",
+            Self::ProviderSubject => b"hash/provider-subject",
             Self::IdempotencyKey => b"hash/idempotency-key",
             Self::ReplayBody => b"hash/replay-body",
             Self::AuditRecord => b"hash/audit-record",
@@ -143,6 +149,8 @@ pub(super) struct SubKeys {
     session_handle: hmac::Key,
     notification_token: hmac::Key,
     provider_request: hmac::Key,
+    provider_session: hmac::Key,
+    provider_subject: hmac::Key,
     idempotency_key: hmac::Key,
     replay_body: hmac::Key,
     audit_record: hmac::Key,
@@ -162,6 +170,8 @@ impl SubKeys {
             session_handle: mac_key(&root, Purpose::SessionHandle.label())?,
             notification_token: mac_key(&root, Purpose::NotificationToken.label())?,
             provider_request: mac_key(&root, Purpose::ProviderRequest.label())?,
+            provider_session: mac_key(&root, Purpose::ProviderSession.label())?,
+            provider_subject: mac_key(&root, Purpose::ProviderSubject.label())?,
             idempotency_key: mac_key(&root, Purpose::IdempotencyKey.label())?,
             replay_body: mac_key(&root, Purpose::ReplayBody.label())?,
             audit_record: mac_key(&root, Purpose::AuditRecord.label())?,
@@ -177,6 +187,8 @@ impl SubKeys {
             Purpose::SessionHandle => &self.session_handle,
             Purpose::NotificationToken => &self.notification_token,
             Purpose::ProviderRequest => &self.provider_request,
+            Purpose::ProviderSession => &self.provider_session,
+            Purpose::ProviderSubject => &self.provider_subject,
             Purpose::IdempotencyKey => &self.idempotency_key,
             Purpose::ReplayBody => &self.replay_body,
             Purpose::AuditRecord => &self.audit_record,

@@ -1,8 +1,8 @@
-//! Sealing of a grant's secrets.
+//! Sealing of a grant's secrets, and of what the outbox keeps of them.
 //!
-//! Each grant has a data key of its own. The data key seals the grant's columns; a ring key wraps the data key. What
-//! a ciphertext belongs to is authenticated with it, so a ciphertext moved to another column or row, or a wrap moved to
-//! another grant, tenant or registration, does not open. Rotating a ring key means to wrap one value again.
+//! Each row has a data key of its own. The data key seals the row's columns; a ring key wraps the data key. What
+//! a ciphertext belongs to is authenticated with it, so a ciphertext moved to another column, row or table, or a wrap
+//! moved to another row, tenant or registration, does not open. Rotating a ring key means to wrap one value again.
 //!
 //! The wrap is a list, so that another kind of wrap (one that also needs the handle) can stand beside this one;
 //! entries of an unknown suite or key are passed over.
@@ -12,11 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::envelope::{self, SUITE};
 use super::ring::{KEY_LENGTH, KeyRing};
-use crate::domain::ids::GrantId;
+use crate::domain::ids::{GrantId, OutboxId};
 use crate::domain::random::Random;
 use crate::domain::secret::SecretBytes;
 
@@ -43,7 +44,34 @@ pub enum SealError {
     },
 }
 
-/// The key that seals the secrets of one grant. Wiped when dropped.
+/// The row that a sealed value stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    table: &'static str,
+    row: Uuid,
+}
+
+impl Place {
+    /// The row of a grant.
+    #[must_use]
+    pub const fn grant(grant_id: GrantId) -> Self {
+        Self { table: "grants", row: grant_id.0 }
+    }
+
+    /// An entry of the outbox.
+    #[must_use]
+    pub const fn outbox(outbox_id: OutboxId) -> Self {
+        Self { table: "outbox", row: outbox_id.0 }
+    }
+
+    /// The table, for errors.
+    #[must_use]
+    pub const fn table(self) -> &'static str {
+        self.table
+    }
+}
+
+/// The key that seals the secrets of one row. Wiped when dropped.
 pub struct DataKey(Zeroizing<[u8; KEY_LENGTH]>);
 
 impl DataKey {
@@ -55,22 +83,22 @@ impl DataKey {
         Self(bytes)
     }
 
-    /// Seals the value of one `column` of the grant's row.
+    /// Seals the value of one `column` of the row.
     pub fn seal(
         &self,
         random: &dyn Random,
         column: &str,
-        grant_id: GrantId,
+        place: Place,
         plaintext: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        let aad = column_aad(column, grant_id)?;
+        let aad = column_aad(column, place)?;
         envelope::close(&self.cipher().ok_or(SealError::Sealing)?, random, &aad, plaintext)
             .map_err(|_| SealError::Sealing)
     }
 
-    /// Opens what [`DataKey::seal`] sealed for the same column and grant.
-    pub fn open(&self, column: &str, grant_id: GrantId, sealed: &[u8]) -> Result<SecretBytes, SealError> {
-        let aad = column_aad(column, grant_id)?;
+    /// Opens what [`DataKey::seal`] sealed for the same column and row.
+    pub fn open(&self, column: &str, place: Place, sealed: &[u8]) -> Result<SecretBytes, SealError> {
+        let aad = column_aad(column, place)?;
         envelope::open(&self.cipher().ok_or(SealError::NotAuthentic)?, &aad, sealed)
             .map_err(|_| SealError::NotAuthentic)
     }
@@ -92,8 +120,8 @@ impl DataKey {
 /// What a wrapped data key belongs to.
 #[derive(Clone, Copy)]
 pub struct WrapContext<'a> {
-    /// The grant whose secrets the key seals.
-    pub grant_id: GrantId,
+    /// The row whose secrets the key seals.
+    pub place: Place,
     /// Whose person it is about.
     pub tenant: &'a str,
     /// Where the tokens come from.
@@ -146,17 +174,17 @@ impl KeyRing {
     }
 }
 
-/// `suite|grants|column|grant_id`.
-fn column_aad(column: &str, grant_id: GrantId) -> Result<String, SealError> {
+/// `suite|table|column|row`.
+fn column_aad(column: &str, Place { table, row }: Place) -> Result<String, SealError> {
     unambiguous([column])?;
-    Ok(format!("{SUITE}|grants|{column}|{grant_id}"))
+    Ok(format!("{SUITE}|{table}|{column}|{row}"))
 }
 
-/// `suite|key_id|grants|grant_id|tenant|registration`.
+/// `suite|key_id|table|row|tenant|registration`.
 fn wrap_aad(key_id: &str, context: &WrapContext<'_>) -> Result<String, SealError> {
-    let WrapContext { grant_id, tenant, registration } = context;
+    let WrapContext { place: Place { table, row }, tenant, registration } = context;
     unambiguous([key_id, tenant, registration])?;
-    Ok(format!("{SUITE}|{key_id}|grants|{grant_id}|{tenant}|{registration}"))
+    Ok(format!("{SUITE}|{key_id}|{table}|{row}|{tenant}|{registration}"))
 }
 
 /// Two contexts must never give one text.

@@ -4,15 +4,43 @@
 //! The size is bounded where the answer is received.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use zeroize::Zeroize;
 
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: u8 = 32;
 
 /// The members of a JSON object.
 pub type Object = Map<String, Value>;
+
+/// The members of a JSON object that may hold secrets: their texts are wiped when this is dropped.
+pub struct SecretObject(Object);
+
+impl Deref for SecretObject {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        &self.0
+    }
+}
+
+impl Drop for SecretObject {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// Why bytes were not taken. Says nothing of their content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -35,6 +63,11 @@ pub fn object(bytes: &[u8]) -> Result<Object, StrictJsonError> {
         Value::Object(members) => Ok(members),
         _ => Err(StrictJsonError::NotAnObject),
     }
+}
+
+/// The same, of one that may hold secrets.
+pub fn secret_object(bytes: &[u8]) -> Result<SecretObject, StrictJsonError> {
+    object(bytes).map(SecretObject)
 }
 
 /// A text member; empty counts as absent.
@@ -133,6 +166,15 @@ mod tests {
         assert!(object(nested(31).as_bytes()).is_ok());
         assert_eq!(object(nested(33).as_bytes()), Err(StrictJsonError::Malformed));
         assert_eq!(object(nested(100_000).as_bytes()), Err(StrictJsonError::Malformed));
+    }
+
+    #[test]
+    fn r_k_04_no_text_is_left_of_an_object_that_may_hold_secrets() {
+        let mut value = serde_json::json!({"a": "secret", "b": [{"c": "secret"}, "secret", 1], "d": null});
+        wipe(&mut value);
+        assert_eq!(value, serde_json::json!({"a": "", "b": [{"c": ""}, "", 1], "d": null}));
+        let read = secret_object(br#"{"a":"secret"}"#).map(|members| text(&members, "a").map(str::to_owned));
+        assert_eq!(read, Ok(Some("secret".to_owned())));
     }
 
     #[test]

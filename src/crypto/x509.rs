@@ -27,6 +27,7 @@ pub struct NotACertificate;
 /// What one certificate says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Certificate {
+    version: u32,
     thumbprint: [u8; 32],
     subject_dn: String,
     common_names: Vec<String>,
@@ -53,6 +54,8 @@ impl Certificate {
         Ok(Self {
             for_servers: usage.is_none_or(|usage| usage.any || usage.server_auth),
             for_clients: usage.is_none_or(|usage| usage.any || usage.client_auth),
+            // Counted from 0 on the wire (RFC 5280 §4.1.2.1).
+            version: certificate.version().0.saturating_add(1),
             thumbprint,
             subject_dn: dn::render(subject),
             common_names: subject.iter_common_name().filter_map(dn::text_of).collect(),
@@ -62,6 +65,12 @@ impl Certificate {
             self_signed: subject.as_raw() == certificate.issuer().as_raw()
                 && certificate.verify_signature(None).is_ok(),
         })
+    }
+
+    /// The version of X.509 that it is of, from 1.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
     }
 
     /// SHA-256 of the DER.

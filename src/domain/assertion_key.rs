@@ -1,5 +1,8 @@
 //! Public keys that applications sign their assertions with (RFC 7523, RFC 7517). Nothing here is secret.
 
+/// The most keys of one application with one name: an assertion is tried with each, and costs whoever sends it nothing.
+pub const SAME_KID: usize = 2;
+
 /// How an assertion is signed (RFC 7518 §3.1, RFC 8037 §3.1). No symmetric algorithm, no `none`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AssertionAlg {
@@ -49,6 +52,17 @@ pub enum KeyMaterial {
     P256(Vec<u8>),
     /// An Ed25519 key.
     Ed25519(Vec<u8>),
+}
+
+impl KeyMaterial {
+    /// How many bytes a signature of it has (RFC 7518 §3.3 to §3.5, RFC 8032 §5.1.6).
+    #[must_use]
+    pub fn signature_length(&self) -> usize {
+        match self {
+            Self::Rsa { modulus, .. } => modulus.len(),
+            Self::P256(_) | Self::Ed25519(_) => 64,
+        }
+    }
 }
 
 /// One key of an application.

@@ -25,6 +25,7 @@ macro_rules! id {
 id!(/** One login: UUIDv7. */ LoginId);
 id!(/** One session: UUIDv7. */ SessionId);
 id!(/** One grant: UUIDv7. */ GrantId);
+id!(/** One entry of the outbox: what a provider is still to be told about one grant. UUIDv4. */ OutboxId);
 id!(/** One process that serves: UUIDv4, drawn at each start. */ NodeId);
 id!(/** Drawn by the caller of a transition and written with it: after an unknown commit outcome, a row that
         carries the caller's own attempt says that the caller won. UUIDv4. */ Attempt);

@@ -1,4 +1,5 @@
-//! What the claims of a client assertion must say (contract: "Who is calling"; RFC 7523 §3, RFC 10070).
+//! What the claims of a client assertion must say (contract: "Who is calling"; RFC 7523 §3, RFC 10070). `iat` and `nbf`
+//! need not be there; where they are, they are held to their rule.
 //!
 //! Only claims whose signature has been verified come here. The audience is a text and never a list: an assertion that
 //! was made for somebody else as well could be presented here by that somebody.
@@ -47,7 +48,7 @@ pub(super) fn judge(
         Some(value) => numeric_date(value).map(|secs| Some(Timestamp::from_secs(secs))).ok_or(claim),
     };
     let exp = at("exp")?.filter(|exp| now < *exp && *exp <= now + LONGEST).ok_or("exp")?;
-    if !at("iat")?.is_some_and(|iat| iat <= now + AHEAD && exp <= iat + MADE_FOR) {
+    if at("iat")?.is_some_and(|iat| iat > now + AHEAD || exp > iat + MADE_FOR) {
         return Err("iat");
     }
     if at("nbf")?.is_some_and(|nbf| nbf > now + AHEAD) {
@@ -109,15 +110,19 @@ mod tests {
             ("nbf", json!(secs + 61)),
             ("nbf", json!("x")),
             ("iat", json!(secs + 61)),
+            ("iat", json!(null)),
+            ("iat", json!(secs.to_string())),
             ("jti", json!("")),
             ("jti", json!(7)),
             ("jti", json!("x".repeat(257))),
         ] {
             assert_eq!(judged(|claims| claims[claim] = bad.clone()), Err(claim), "{bad}");
         }
-        for claim in ["iss", "sub", "aud", "exp", "iat", "jti"] {
+        for claim in ["iss", "sub", "aud", "exp", "jti"] {
             assert_eq!(without(claim), Err(claim));
         }
-        assert_eq!(without("nbf"), Ok(()));
+        for claim in ["iat", "nbf"] {
+            assert_eq!(without(claim), Ok(()), "{claim}");
+        }
     }
 }

@@ -14,11 +14,13 @@ use thiserror::Error;
 use super::Engine;
 use super::assertion::judge;
 use super::directory::Directory;
-use super::ports::{SpendAssertion, StoreError};
-use crate::crypto::assertion::{Assertion, AssertionError};
+use super::ports::{Actor, SpendAssertion, StoreError};
+use crate::crypto::assertion::Assertion;
 use crate::domain::application::{Application, ApplicationCredential};
+use crate::domain::assertion_key::AssertionKey;
 use crate::domain::names::ApplicationName;
 use crate::domain::secret::Secret;
+use crate::telemetry::metrics;
 
 /// What a connection's client certificate says, once the handshake has proved possession of its key.
 #[derive(Clone, Debug)]
@@ -67,7 +69,7 @@ pub enum AuthenticateError {
     /// An application's own key has signed the assertion, and it does not count.
     #[error("the assertion breaks the rule {rule}")]
     Assertion {
-        /// Which rule: the name of a claim.
+        /// Which rule: the name of a claim, or `replayed`.
         rule: &'static str,
     },
     /// Unknown, wrong, or not the declared kind.
@@ -85,15 +87,19 @@ pub enum AuthenticateError {
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 impl Engine {
-    /// The application behind `credential`.
-    pub async fn authenticate(&self, credential: &Credential) -> Result<Authenticated, AuthenticateError> {
+    /// The application behind `credential`. `by`: who comes with it, for the audit.
+    pub async fn authenticate(
+        &self,
+        credential: &Credential,
+        by: &Actor,
+    ) -> Result<Authenticated, AuthenticateError> {
         let directory = self.directory.load_full();
         let application = match credential {
             Credential::Basic { name, secret } => by_name(&directory, name)
                 .filter(|application| secret_matches(&application.credential, secret)),
             Credential::Certificate(certificate) => owner_of(&directory, certificate),
             Credential::Assertion { jwt, audience } => {
-                return self.by_assertion(&directory, jwt, audience).await;
+                return self.by_assertion(&directory, jwt, audience, by).await;
             }
         }
         .ok_or(AuthenticateError::Unknown)?;
@@ -108,24 +114,18 @@ impl Engine {
         directory: &Directory,
         jwt: &Secret,
         audience: &str,
+        by: &Actor,
     ) -> Result<Authenticated, AuthenticateError> {
-        let unknown = |error: AssertionError| {
-            tracing::info!(rule = error.rule(), "a client assertion is refused");
-            AuthenticateError::Unknown
-        };
-        let assertion = Assertion::read(jwt.expose()).map_err(unknown)?;
+        let assertion = Assertion::read(jwt.expose()).map_err(|error| unproven(error.rule()))?;
         let application =
-            assertion.issuer().and_then(|name| by_name(directory, name)).ok_or(AuthenticateError::Unknown)?;
+            assertion.issuer().and_then(|name| by_name(directory, name)).ok_or_else(|| unproven("iss"))?;
         let ApplicationCredential::AssertionKeys { keys, .. } = &application.credential else {
-            return Err(AuthenticateError::Unknown);
+            return Err(unproven("iss"));
         };
-        let (claims, key) = assertion.verify(keys).map_err(unknown)?;
-        let refused = |rule| {
-            tracing::info!(application = %application.name, rule, "a client assertion is refused");
-            AuthenticateError::Assertion { rule }
-        };
+        let (claims, key) = assertion.verify(keys).map_err(|error| unproven(error.rule()))?;
         let now = self.clock.now();
-        let told = judge(claims, application.name.as_str(), audience, now).map_err(refused)?;
+        let told = judge(claims, application.name.as_str(), audience, now)
+            .map_err(|rule| broken(rule, &application, key))?;
         if !application.enabled {
             return Err(AuthenticateError::Disabled);
         }
@@ -133,16 +133,39 @@ impl Engine {
             tenant: application.tenant.clone(),
             application: application.name.clone(),
             jti: told.jti,
+            jkt: key.thumbprint.clone(),
             attempt: self.attempt(),
             now,
             until: told.exp + REMEMBERED,
         };
-        if !self.store.spend_assertion(spend).await.map_err(AuthenticateError::Store)? {
-            return Err(refused("jti"));
+        if !self.store.spend_assertion(spend, by).await.map_err(AuthenticateError::Store)? {
+            return Err(replayed(&application, key));
         }
         let jkt = Some(key.thumbprint.clone());
         Ok(Authenticated { application, jkt })
     }
+}
+
+/// None of an application's keys has been found to have signed it: anybody can send such a thing, as often as he likes.
+fn unproven(rule: &'static str) -> AuthenticateError {
+    metrics::assertion_refused(rule);
+    tracing::debug!(rule, "a client assertion is refused");
+    AuthenticateError::Unknown
+}
+
+/// The application has signed it, and it does not count.
+fn broken(rule: &'static str, application: &Application, key: &AssertionKey) -> AuthenticateError {
+    metrics::assertion_refused(rule);
+    tracing::info!(application = %application.name, jkt = key.thumbprint, rule, "a client assertion is refused");
+    AuthenticateError::Assertion { rule }
+}
+
+/// It has counted before: its application made a mistake, or somebody else has got hold of it.
+fn replayed(application: &Application, key: &AssertionKey) -> AuthenticateError {
+    let rule = "replayed";
+    metrics::assertion_refused(rule);
+    tracing::warn!(application = %application.name, jkt = key.thumbprint, rule, "a client assertion is refused");
+    AuthenticateError::Assertion { rule }
 }
 
 fn by_name(directory: &Directory, name: &str) -> Option<Arc<Application>> {

@@ -188,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// The one way to end a login: writes, counts, logs, wakes.
+    /// The one way to end a login: writes, counts, logs, wakes, and has the provider told where tokens had come.
     pub(super) async fn end(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError> {
         let (status, reason) = (end.status.status(), end.reason);
         let outcome = self.store.end_login(end, by).await?;
@@ -204,6 +204,7 @@ impl Engine {
                 "a login has ended"
             );
             self.login_changed(login.login_id);
+            self.outbox.ring();
         }
         Ok(outcome)
     }

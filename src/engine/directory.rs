@@ -163,3 +163,72 @@ impl Directory {
             .is_some_and(|(registration, provider)| registration.enabled && provider.enabled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::application::{ApplicationKind, BindingMessageBy, SessionPolicy};
+    use crate::domain::assertion_key::{AssertionAlg, KeyMaterial};
+
+    fn key(thumbprint: &str) -> AssertionKey {
+        AssertionKey {
+            kid: None,
+            thumbprint: thumbprint.to_owned(),
+            algs: vec![AssertionAlg::EdDsa],
+            material: KeyMaterial::Ed25519(vec![0; 32]),
+        }
+    }
+
+    /// With one application that signs by this key.
+    fn directory(thumbprint: &str, file: &str) -> Directory {
+        let minute = Duration::from_secs(60);
+        let application = Application {
+            name: "signer".parse().expect("a name"),
+            kind: ApplicationKind::Backend,
+            tenant: "practice".parse().expect("a name"),
+            enabled: true,
+            registrations: Vec::new(),
+            credential: ApplicationCredential::AssertionKeys {
+                keys: vec![key(thumbprint)],
+                file: file.into(),
+            },
+            binding_message: BindingMessageBy::Server,
+            reveal_unknown_person: true,
+            session: SessionPolicy { idle: minute, absolute: minute, per_person: 1 },
+            pick_up_window: minute,
+            pick_up_repeat: minute,
+        };
+        Directory::new(vec![application], Vec::new(), Vec::new())
+    }
+
+    fn signs_by(directory: &Directory) -> String {
+        let application = directory.application(&"signer".parse().expect("a name")).expect("the application");
+        let ApplicationCredential::AssertionKeys { keys, .. } = &application.credential else {
+            panic!("keys")
+        };
+        keys.iter().map(|key| key.thumbprint.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_reload_does_not_bring_a_removed_key_back() {
+        let name = "signer".parse().expect("a name");
+        // The configuration was read, then the file changed and was watched, then the configuration is taken over.
+        let read_before = directory("removed", "set.json");
+        let present =
+            directory("removed", "set.json").with_assertion_keys(&name, &[key("new")], Path::new("set.json"));
+        assert_eq!(signs_by(&present), "new");
+        assert_eq!(signs_by(&present.reloaded(&read_before)), "new");
+        assert_eq!(
+            signs_by(&present.reloaded(&directory("of another file", "other.json"))),
+            "of another file"
+        );
+        let elsewhere = present.with_assertion_keys(&name, &[key("late")], Path::new("other.json"));
+        assert_eq!(
+            signs_by(&elsewhere),
+            "new",
+            "what was read from a file that is not the application's any more"
+        );
+    }
+}

@@ -1,15 +1,16 @@
 //! What a provider says by itself: that a login has an outcome (ping), or the outcome (push).
 //!
 //! A notification is believed only where its token is that of the login and it names the request that the provider
-//! acknowledged; whose token it is is known before a byte of the message is read. A ping carries no authority: it makes the next poll due, once, on whichever node polls the login. Of a
-//! login that has ended nothing changes any more, and the provider is told that all is well. Nothing here says what
-//! exists: whoever does not hold the token of the login that he names gets one answer.
+//! acknowledged; whose token it is is known before a byte of the message is read. A ping carries no authority: it makes
+//! the next poll due, once, on whichever node polls the login. Of a login that has ended nothing changes any more, and
+//! the provider is told that all is well. Nothing here says what exists: whoever does not hold the token of the login
+//! that he names gets one answer.
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::ports::{Changed, Notifiable, StoreError};
+use super::ports::{Actor, Changed, Note, Notifiable, StoreError};
 use super::{CutShort, Engine};
 use crate::crypto::ring::{KeyedHash, Purpose};
 use crate::crypto::token::{notification_token_candidates, parse_notification_token};
@@ -97,19 +98,21 @@ impl Engine {
         self: &Arc<Self>,
         notifier: Notifier,
         message: SecretBytes,
+        by: Actor,
     ) -> Result<(), NotifiedError> {
         let engine = self.clone();
-        self.detached(async move { engine.take_in(notifier, message).await }).await?
+        self.detached(async move { engine.take_in(notifier, message, &by).await }).await?
     }
 
     async fn take_in(
         self: &Arc<Self>,
         notifier: Notifier,
         message: SecretBytes,
+        by: &Actor,
     ) -> Result<(), NotifiedError> {
         let Notifier { candidates, mut found } = notifier;
         let login_id = found.login.login_id;
-        let announcement = self.providers.announcement(&message).map_err(|error| {
+        let announcement = self.providers.announcement(&message, self.clock.now()).map_err(|error| {
             tracing::warn!(login.id = %login_id, error = %ErrorChain(&error), "a notification is refused");
             NotifiedError::Malformed
         })?;
@@ -117,7 +120,7 @@ impl Engine {
             Delivery::Poll => Err(NotifiedError::Unknown),
             Delivery::Ping => {
                 for _ in 0..READINGS {
-                    if self.announced(&found, &announcement.auth_req_id).await? {
+                    if self.announced(&found, &announcement.auth_req_id, by).await? {
                         return Ok(());
                     }
                     found = self.notifiable(&candidates).await?;
@@ -125,9 +128,8 @@ impl Engine {
                 Err(NotifiedError::TryAgain)
             }
             Delivery::Push => {
-                self.wait_for_acknowledgement(&found.login).await;
-                found = self.notifiable(&candidates).await?;
-                self.pushed(&found, announcement, message).await
+                let found = self.once_acknowledged(&candidates, found).await?;
+                self.pushed(&found, announcement, message, by).await
             }
         }
     }
@@ -137,18 +139,24 @@ impl Engine {
     }
 
     /// Acts on a ping. `false` where the login has changed since it was read.
-    async fn announced(&self, found: &Notifiable, auth_req_id: &Secret) -> Result<bool, NotifiedError> {
+    async fn announced(
+        &self,
+        found: &Notifiable,
+        auth_req_id: &Secret,
+        by: &Actor,
+    ) -> Result<bool, NotifiedError> {
         let login_id = found.login.login_id;
+        let note = Note { login_id, attempt: self.attempt(), now: self.clock.now(), by: by.clone() };
         match found.login.state.status() {
             LoginStatus::Starting => {
                 // Whether it names the right request turns out at the acknowledgement.
                 let request = self.request_hash(auth_req_id);
-                Ok(self.store.remember_announcement(login_id, &request).await?)
+                Ok(self.store.remember_announcement(note, &request).await?)
             }
             LoginStatus::Pending => {
                 self.check_request(found, auth_req_id)?;
                 if !found.is_announced {
-                    if !self.store.announce(login_id, self.clock.now()).await? {
+                    if !self.store.announce(note).await? {
                         return Ok(false);
                     }
                     tracing::info!(

@@ -17,6 +17,7 @@ use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatu
 use crate::domain::random::uuid_v7;
 use crate::domain::secret::SessionHandle;
 use crate::domain::session::{RefreshState, Session, SessionEndReason, SessionState};
+use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
 
 /// A pick-up, as the holder of the login token asks for it.
@@ -173,6 +174,7 @@ impl Engine {
             PickUpOutcome::First(session) => {
                 metrics::login_ended(&login.registration, LoginStatus::PickedUp.as_str());
                 self.login_changed(login.login_id);
+                self.end_surplus_sessions(&session, by).await;
                 session
             }
             PickUpOutcome::Repeated(session) => session,
@@ -187,6 +189,27 @@ impl Engine {
             "a session has been picked up"
         );
         Ok((*session, handle))
+    }
+
+    /// A newer session takes the place of the oldest ones where the person has too many at this application (R-E-10). The
+    /// pick-up has happened, whatever becomes of them.
+    async fn end_surplus_sessions(&self, session: &Session, by: &Actor) {
+        let policy =
+            self.directory.load().application(&session.application).map(|application| application.session);
+        let Some(policy) = policy else { return };
+        let ended = async {
+            for older in self.store.surplus_sessions(session.session_id, policy.per_person).await? {
+                self.end_session_for(older, SessionEndReason::Superseded, by).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(
+                error = %ErrorChain(&error),
+                session.id = %session.session_id,
+                "a person keeps more sessions than the application allows"
+            );
+        }
     }
 
     /// The decisions that are made again at pick-up.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::Engine;
 use super::begin_login::ENGINE;
-use super::late_tokens::{LateTokens, let_go};
 use super::poller::Waiting;
 use super::ports::{
-    Approve, Approved, EndLogin, Expectation, Pace, PollAnswer, PollRequest, SlotFate, Transition,
+    Actor, Approve, Approved, EndLogin, Expectation, Note, Pace, PollAnswer, PollRequest, Polled, SlotFate,
+    Transition,
 };
 use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
+use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::secret::Secret;
 use crate::telemetry::error_chain::ErrorChain;
@@ -39,8 +40,7 @@ impl Engine {
     pub(super) async fn poll_once(self: Arc<Self>, waiting: Waiting) {
         let login_id = waiting.job.login.login_id;
         if waiting.give_up {
-            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired).await;
-            self.poller.forget(login_id);
+            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired, &ENGINE).await;
             return;
         }
         let Some((mut waiting, place)) = self.place(waiting).await else { return };
@@ -48,15 +48,16 @@ impl Engine {
             self.poller.put(self.clock.monotonic(), waiting);
             return;
         }
-        waiting.announced |= self.poller.begin(login_id);
-        let sent = self.clock.monotonic();
+        waiting.announced |= self.poller.was_rung(login_id);
+        let asked = self.clock.monotonic();
         let login = &waiting.job.login;
         let request = PollRequest {
             x5t: login.x5t.clone(),
             auth_req_id: waiting.job.auth_req_id.clone(),
             expectation: self.expectation(login, &waiting.job.scope, &waiting.job.acr_values),
         };
-        let answer = self.providers.poll(&login.registration, request).await;
+        let Polled { sent, answer } = self.providers.poll(&login.registration, request).await;
+        let sent = sent.unwrap_or(asked);
         drop(place);
         metrics::polled(&login.registration, result_label(&answer));
         match answer {
@@ -70,12 +71,10 @@ impl Engine {
                 self.again(waiting, sent, Outcome::Unreachable, retry_after).await;
             }
             PollAnswer::Ended { status, reason } => {
-                self.finish(login, status, reason).await;
-                self.poller.forget(login_id);
+                self.finish(login, status, reason, &ENGINE).await;
             }
             PollAnswer::Approved(approved) => {
-                self.approve(login, *approved).await;
-                self.poller.forget(login_id);
+                self.approve(login, *approved, &ENGINE).await;
             }
         }
     }
@@ -104,8 +103,7 @@ impl Engine {
         retry_after: Option<Duration>,
     ) {
         if sent >= waiting.deadline {
-            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired).await;
-            self.poller.forget(waiting.job.login.login_id);
+            self.finish(&waiting.job.login, EndStatus::Expired, LoginReason::Expired, &ENGINE).await;
             return;
         }
         let next = self.next(&waiting, sent, outcome, retry_after);
@@ -181,7 +179,13 @@ impl Engine {
     }
 
     /// Ends a pending login as the provider has said. `false` where that could not be written.
-    pub(super) async fn finish(&self, login: &Login, status: EndStatus, reason: LoginReason) -> bool {
+    pub(super) async fn finish(
+        &self,
+        login: &Login,
+        status: EndStatus,
+        reason: LoginReason,
+        by: &Actor,
+    ) -> bool {
         let end = EndLogin {
             login_id: login.login_id,
             attempt: self.attempt(),
@@ -194,17 +198,18 @@ impl Engine {
             hidden_until: None,
         };
         let deadline = end.now + self.pick_up_window(login);
-        self.persist(deadline, || self.end(end.clone(), &ENGINE)).await.is_some()
+        self.persist(deadline, || self.end(end.clone(), by)).await.is_some()
     }
 
     /// A token answer is never dropped for a database error: its commit is repeated until the login's deadline
     /// plus the pick-up window. `false` where it was given up.
-    pub(super) async fn approve(self: &Arc<Self>, login: &Login, approved: Approved) -> bool {
+    pub(super) async fn approve(self: &Arc<Self>, login: &Login, approved: Approved, by: &Actor) -> bool {
         let now = self.clock.now();
         let until = now + self.pick_up_window(login);
         let approve = Approve {
             login_id: login.login_id,
             attempt: self.attempt(),
+            by: by.clone(),
             now,
             until,
             tokens: approved.tokens.clone(),
@@ -227,18 +232,38 @@ impl Engine {
                 self.read_userinfo_in_background(&login, approved);
                 true
             }
-            Some(Transition::Lost(login)) => {
-                let_go(LateTokens {
-                    login_id: login.login_id,
-                    registration: &login.registration,
-                    cause: "the login has ended",
-                    tokens: approved.tokens,
-                });
-                true
+            Some(Transition::Lost(login)) if login.state.status() == LoginStatus::Pending => {
+                tracing::warn!(login.id = %login.login_id, "an ID token came that has approved another login");
+                self.finish(&login, EndStatus::Failed, LoginReason::TokenInvalid, by).await
             }
+            Some(Transition::Lost(login)) => self.drop_tokens(&login, approve.tokens, by).await,
             Some(Transition::NotFound) => true,
             None => false,
         }
+    }
+
+    /// Tokens came for a login that has ended: nobody will ever use them, and the provider is told to revoke the first ones
+    /// that came. Not of a login that they, or the same ones before, have approved. `false` where it could not be written.
+    pub(super) async fn drop_tokens(&self, login: &Login, tokens: Tokens, by: &Actor) -> bool {
+        let LoginState::Ended { status, reason, .. } = &login.state else { return true };
+        tracing::warn!(
+            login.id = %login.login_id,
+            support_code = %login.support_code,
+            registration = %login.registration,
+            status = status.status().as_str(),
+            reason = reason.as_str(),
+            "tokens came for a login that had ended; they are dropped"
+        );
+        let now = self.clock.now();
+        let note = Note { login_id: login.login_id, attempt: self.attempt(), now, by: by.clone() };
+        let deadline = now + self.pick_up_window(login);
+        let Some(is_first) = self.persist(deadline, || self.store.drop_tokens(note.clone())).await else {
+            return false;
+        };
+        if is_first {
+            self.late_tokens(login.login_id, tokens).await;
+        }
+        true
     }
 
     /// How long an approved login of this application waits for its pick-up.

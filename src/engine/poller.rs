@@ -76,8 +76,35 @@ struct Queue {
     due: BinaryHeap<Reverse<(Monotonic, LoginId)>>,
     /// Boxed: a map that grows has room for up to twice as many as are in it.
     waiting: HashMap<LoginId, Box<Waiting>>,
-    /// Those whose poll is under way, and whether an announcement has come meanwhile: the answer may be older than it.
-    under_way: HashMap<LoginId, bool>,
+    /// Those whose poll is under way.
+    under_way: HashMap<LoginId, Poll>,
+    /// Polls that have begun, ever.
+    begun: u64,
+}
+
+/// A poll under way, as the queue notes it.
+struct Poll {
+    /// Which one: a login has many, one after the other.
+    number: u64,
+    /// Whether an announcement has come meanwhile: the answer may be older than it.
+    rung: bool,
+}
+
+/// A poll under way, as whoever polls holds it. It is noted no longer once this is dropped, in a panic too.
+pub(super) struct UnderWay {
+    poller: Arc<Poller>,
+    login_id: LoginId,
+    number: u64,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut queue = self.poller.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // The login may have been queued again, and be polled again by now.
+        if queue.under_way.get(&self.login_id).is_some_and(|poll| poll.number == self.number) {
+            queue.under_way.remove(&self.login_id);
+        }
+    }
 }
 
 /// The timer queue.
@@ -146,7 +173,7 @@ impl Poller {
         let login_id = waiting.job.login.login_id;
         let mut waiting = Box::new(Waiting { due: at, ..waiting });
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.under_way.remove(&login_id) == Some(true) {
+        if queue.under_way.remove(&login_id).is_some_and(|poll| poll.rung) {
             waiting.announce();
         }
         let at = waiting.due;
@@ -163,8 +190,8 @@ impl Poller {
     /// not poll nothing happens.
     pub(super) fn ring(&self, login_id: LoginId) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rung) = queue.under_way.get_mut(&login_id) {
-            *rung = true;
+        if let Some(poll) = queue.under_way.get_mut(&login_id) {
+            poll.rung = true;
             return;
         }
         let Some(waiting) = queue.waiting.get_mut(&login_id) else { return };
@@ -174,11 +201,6 @@ impl Poller {
             drop(queue);
             self.earlier.notify_one();
         }
-    }
-
-    /// A login has ended with its poll.
-    pub(super) fn forget(&self, login_id: LoginId) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).under_way.remove(&login_id);
     }
 
     /// When to look at the queue next.
@@ -206,11 +228,20 @@ impl Poller {
         Some(*taken)
     }
 
-    /// Notes that a poll is under way. Whether an announcement has come since this was last noted: a poll that is sent
-    /// now answers it.
-    pub(super) fn begin(&self, login_id: LoginId) -> bool {
+    /// Notes that a poll is under way.
+    fn begin(self: &Arc<Self>, login_id: LoginId) -> UnderWay {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.under_way.insert(login_id, false) == Some(true)
+        queue.begun += 1;
+        let number = queue.begun;
+        queue.under_way.insert(login_id, Poll { number, rung: false });
+        UnderWay { poller: Arc::clone(self), login_id, number }
+    }
+
+    /// Whether an announcement has come since the poll began, or since this was last asked: a poll that is sent now
+    /// answers it.
+    pub(super) fn was_rung(&self, login_id: LoginId) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.under_way.get_mut(&login_id).is_some_and(|poll| std::mem::take(&mut poll.rung))
     }
 
     fn places(&self, provider: &ProviderName, count: usize) -> Arc<Semaphore> {
@@ -281,10 +312,7 @@ impl Engine {
             place = places.acquire_owned() => place.ok()?,
         };
         match self.store.still_mine(self.node, &[login.login_id]).await {
-            Ok(mine) if mine.is_empty() => {
-                self.poller.forget(login.login_id);
-                None
-            }
+            Ok(mine) if mine.is_empty() => None,
             Ok(_) => Some((waiting, place)),
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "a poll waits for the store");
@@ -299,11 +327,50 @@ impl Engine {
             // What is no longer pending or ours leaves the queue here.
             let Some(waiting) = self.poller.take(*login_id) else { continue };
             if mine.contains(login_id) {
-                self.poller.begin(*login_id);
+                let under_way = self.poller.begin(*login_id);
                 let engine = self.clone();
                 let span = tracing::info_span!("poll", login.id = %login_id);
-                self.tasks.spawn(async move { engine.poll_once(waiting).await }.instrument(span));
+                let work = async move {
+                    engine.poll_once(waiting).await;
+                    drop(under_way);
+                };
+                self.tasks.spawn(work.instrument(span));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_under_way(poller: &Poller, login_id: LoginId) -> bool {
+        poller.queue.lock().expect("lock").under_way.contains_key(&login_id)
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_panics_is_no_longer_under_way() {
+        let (poller, login_id) = (Arc::new(Poller::default()), LoginId(uuid::Uuid::from_u128(1)));
+        let under_way = poller.begin(login_id);
+        assert!(is_under_way(&poller, login_id));
+        let work = async move {
+            let _under_way = under_way;
+            panic!("a defect");
+        };
+        tokio::spawn(work).await.expect_err("it panics");
+        assert!(!is_under_way(&poller, login_id));
+    }
+
+    #[test]
+    fn a_poll_that_ends_late_takes_nothing_from_the_next_one() {
+        let (poller, login_id) = (Arc::new(Poller::default()), LoginId(uuid::Uuid::from_u128(1)));
+        let first = poller.begin(login_id);
+        let second = poller.begin(login_id);
+        drop(first);
+        assert!(is_under_way(&poller, login_id));
+        poller.ring(login_id);
+        assert!(poller.was_rung(login_id) && !poller.was_rung(login_id), "heard once");
+        drop(second);
+        assert!(!is_under_way(&poller, login_id));
     }
 }

@@ -7,6 +7,8 @@
 
 mod actor;
 mod assertion;
+mod endings;
+mod notification;
 mod exchange;
 mod providers;
 mod refresh;
@@ -16,6 +18,8 @@ mod wake;
 
 pub use actor::*;
 pub use assertion::*;
+pub use endings::*;
+pub use notification::*;
 pub use exchange::*;
 pub use providers::*;
 pub use refresh::*;

@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::Engine;
-use super::late_tokens::{LateTokens, let_go};
 use super::ports::{
     Changed, ClaimRefresh, EndRefused, FreshTokens, RefreshAnswer, RefreshClaim, RefreshMiss, RefreshRequest,
     Renewal, RenewalOutcome, SessionTransition, StoreError, ToRefresh,
@@ -143,17 +142,8 @@ impl Engine {
         metrics::refreshed(result_label(&answer));
         match answer {
             RefreshAnswer::Refreshed(fresh) => self.renewed(sending, *fresh).await,
-            RefreshAnswer::Refused => self.end_refused(&sending).await,
-            RefreshAnswer::NotBelieved(fresh) => {
-                self.end_refused(&sending).await;
-                let Sending { job, .. } = sending;
-                let_go(LateTokens {
-                    login_id: job.session.login_id,
-                    registration: &job.session.registration,
-                    cause: "the ID token is refused",
-                    tokens: fresh.over(job.tokens),
-                });
-            }
+            // Of an answer whose ID token is refused nothing is told back: nobody knows whose tokens they are.
+            RefreshAnswer::Refused | RefreshAnswer::NotBelieved => self.end_refused(&sending).await,
             RefreshAnswer::Declined { retry_after } => {
                 let wait = back_off(session.refresh.failures).max(retry_after.unwrap_or_default());
                 self.missed(&sending, false, Some(wait)).await;
@@ -200,8 +190,13 @@ impl Engine {
             None => "they could not be written",
         };
         metrics::refreshed("late");
-        let (login_id, registration) = (session.login_id, &session.registration);
-        let_go(LateTokens { login_id, registration, cause, tokens });
+        tracing::info!(
+            session.id = %session.session_id,
+            registration = %session.registration,
+            cause,
+            "tokens came that nobody wants any more; the provider is told"
+        );
+        self.late_tokens(session.login_id, tokens).await;
     }
 
     /// At once and for good: the person must sign in again.
@@ -257,7 +252,7 @@ fn result_label(answer: &RefreshAnswer) -> &'static str {
     match answer {
         RefreshAnswer::Refreshed(_) => "ok",
         RefreshAnswer::Refused => "invalid_grant",
-        RefreshAnswer::NotBelieved(_) => "token_invalid",
+        RefreshAnswer::NotBelieved => "token_invalid",
         RefreshAnswer::Declined { .. } => "unavailable",
         RefreshAnswer::OutcomeUnknown => "outcome_unknown",
     }

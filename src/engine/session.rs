@@ -179,26 +179,36 @@ impl Engine {
         {
             return Err(SessionError::CertificateMissing);
         }
+        if !application.enabled {
+            // Whoever has ended it: of an application that is switched off nothing is answered.
+            if session.state == SessionState::Active {
+                self.end_presented(session.session_id, SessionEndReason::Revoked, call).await?;
+            }
+            return Err(SessionError::ApplicationDisabled);
+        }
         if let SessionState::Ended { at, .. } = session.state {
             let readable = now < at + READABLE_AFTER_END;
             return Err(if readable { ended(session) } else { SessionError::HandleInvalid });
         }
-        let allowed = application.enabled
-            && directory.is_enabled(&session.registration)
+        let allowed = directory.is_enabled(&session.registration)
             && application.registrations.contains(&session.registration);
         let over = if allowed { session.overdue(now) } else { Some(SessionEndReason::Revoked) };
         if let Some(reason) = over {
-            let (engine, by, session_id) = (self.clone(), call.by.clone(), session.session_id);
-            let session = self
-                .detached(async move { engine.end_session_for(session_id, reason, &by).await })
-                .await
-                .map_err(SessionError::CutShort)??;
-            if !application.enabled {
-                return Err(SessionError::ApplicationDisabled);
-            }
+            let session = self.end_presented(session.session_id, reason, call).await?;
             return Err(session.as_ref().map_or(SessionError::HandleInvalid, ended));
         }
         Ok(presented)
+    }
+
+    async fn end_presented(
+        self: &Arc<Self>,
+        session_id: SessionId,
+        reason: SessionEndReason,
+        call: &HandleCall,
+    ) -> Result<Option<Session>, SessionError> {
+        let (engine, by) = (self.clone(), call.by.clone());
+        let ended = self.detached(async move { engine.end_session_for(session_id, reason, &by).await });
+        Ok(ended.await.map_err(SessionError::CutShort)??)
     }
 
     /// Writes the first presentation of a handle and, with `touch`, the time of use. The session as it is shown:

@@ -1,5 +1,5 @@
-//! What must happen although nobody calls: overdue logins and sessions end, old rows go, waiting clients that missed
-//! a message read again, gauges are set.
+//! What must happen although nobody calls: overdue logins and sessions end, and those of what is switched off, old rows go,
+//! waiting clients that missed a message read again, gauges are set.
 //!
 //! Each pass is idempotent and bounded; several nodes may run it at once, since every end is guarded.
 
@@ -34,6 +34,12 @@ impl Engine {
         loop {
             tokio::select! {
                 () = self.draining.cancelled() => return,
+                () = self.reconfigured.notified() => {
+                    if let Err(error) = self.end_switched_off().await {
+                        tracing::warn!(error = %ErrorChain(&error), "sessions of what is switched off live on for a minute");
+                    }
+                    continue;
+                }
                 () = self.clock.sleep(PASS) => {}
             }
             if let Err(error) = self.sweep(pass).await {
@@ -66,11 +72,12 @@ impl Engine {
             }
         }
         if pass.is_multiple_of(PASSES_BETWEEN_HOUSEKEEPING) {
+            self.end_switched_off().await?;
             self.housekeep(now).await?;
         }
         if pass.is_multiple_of(PASSES_BETWEEN_COUNTS) {
             let counts = self.store.counts().await?;
-            metrics::counts(counts.logins_pending, counts.sessions_active);
+            metrics::counts(counts.logins_pending, counts.sessions_active, counts.outbox);
         }
         Ok(())
     }
@@ -117,7 +124,7 @@ impl Engine {
         self.end(end, &ENGINE).await.map(|_| ())
     }
 
-    /// Ends a session: writes, counts, logs, wakes. The session as it is now, whoever ended it.
+    /// Ends a session: writes, counts, logs, wakes, and has the provider told. The session as it is now, whoever ended it.
     pub(super) async fn end_session_for(
         &self,
         session_id: SessionId,
@@ -135,7 +142,7 @@ impl Engine {
         })
     }
 
-    /// A session's end has been written: counts, logs, wakes.
+    /// A session's end has been written: counts, logs, wakes, and has the provider told.
     pub(super) fn session_over(&self, session: &Session, reason: SessionEndReason) {
         self.exchanges.forget(session.session_id);
         metrics::session_ended(reason.as_str());
@@ -146,6 +153,7 @@ impl Engine {
             "a session has ended"
         );
         self.session_changed(session.session_id);
+        self.outbox.ring();
     }
 
     /// Compares once a second what waiting clients have seen with the store: messages may get lost.

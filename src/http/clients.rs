@@ -10,6 +10,8 @@ mod cancel_login;
 mod choose_exercice;
 mod end_session;
 mod errors;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod login_events;
 mod login_object;
 mod pick_up;

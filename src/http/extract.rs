@@ -2,13 +2,15 @@
 
 mod application;
 mod body;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod idempotency;
 mod query;
 mod token;
 mod wait;
 
 pub(super) use application::Caller;
-pub(super) use body::{Body, receive_json};
+pub(super) use body::{Body, receive_form, receive_json};
 pub(super) use idempotency::IdempotencyKey;
 pub(super) use query::Query;
 pub(super) use token::{HandleHolder, TokenHolder};
@@ -20,10 +22,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::problem::{Code, Problem};
 
 /// An application's own proof (RFC 7523): on calls that an application makes, and on no other.
-const CLIENT_ASSERTION: HeaderName = HeaderName::from_static("relais-client-assertion");
+pub(super) const CLIENT_ASSERTION: HeaderName = HeaderName::from_static("relais-client-assertion");
 
 /// A credential that exists in the contract and not yet here: never ignored.
-const RELAIS_SESSION: HeaderName = HeaderName::from_static("relais-session");
+pub(super) const RELAIS_SESSION: HeaderName = HeaderName::from_static("relais-session");
 
 /// The one `Authorization` header, split into scheme and credentials; `None` where there is none.
 fn authorization(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Problem> {

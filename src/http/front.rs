@@ -12,12 +12,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument;
 
 pub(super) use context::RequestContext;
 
+use super::extract::{CLIENT_ASSERTION, RELAIS_SESSION};
 use super::json::FieldError;
 use super::problem::{Code, Problem};
 use crate::domain::support_code::SupportCode;
@@ -68,6 +69,7 @@ impl Front {
 /// Wraps a router: the outermost layer of every listener.
 pub(super) async fn front(State(front): State<Front>, mut request: Request, next: Next) -> Response {
     let engine = &front.engine;
+    hide_credentials(request.headers_mut());
     let arrived = engine.clock().monotonic();
     let peer = request.extensions().get::<Peer>().cloned();
     let context = RequestContext::of(request.headers(), peer, engine.random());
@@ -97,6 +99,15 @@ pub(super) async fn front(State(front): State<Front>, mut request: Request, next
     let length = engine.clock().monotonic().since(arrived);
     line::write(&context, &method, route.as_deref(), answer.status(), length);
     answer
+}
+
+/// Whatever prints a request from here on prints none of them.
+fn hide_credentials(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut() {
+        if [AUTHORIZATION, CLIENT_ASSERTION, RELAIS_SESSION].contains(name) {
+            value.set_sensitive(true);
+        }
+    }
 }
 
 /// What no route may be asked with.
@@ -142,4 +153,22 @@ fn finish(mut carrier: Response, context: &RequestContext, engine: &Engine) -> R
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_l_05_a_request_that_is_printed_shows_no_credential() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "relais-client-assertion", "relais-session"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("secret-1"));
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("secret-2"));
+        }
+        headers.insert("accept", HeaderValue::from_static("shown"));
+        hide_credentials(&mut headers);
+        let printed = format!("{headers:?}");
+        assert!(printed.contains("shown") && !printed.contains("secret"), "{printed}");
+    }
 }

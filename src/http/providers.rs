@@ -3,6 +3,7 @@
 //! Whatever the path looks like, nothing here redirects (CIBA §10.2, §10.3), and a refusal says nothing about what
 //! exists. A handler extracts, makes one engine call and answers.
 
+mod backchannel_logout;
 mod ciba;
 mod jwks;
 
@@ -38,6 +39,7 @@ pub fn router(state: ProvidersState) -> Router {
     let front_state = Front::shedding(state.engine.clone(), REQUESTS);
     Router::new()
         .route("/providers/{registration}/ciba", post(ciba::handle))
+        .route("/providers/{registration}/backchannel-logout", post(backchannel_logout::handle))
         .route("/providers/{registration}/jwks.json", get(jwks::handle))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -15,6 +15,7 @@ mod failure;
 mod roots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,8 +23,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -39,6 +40,7 @@ pub use failure::{NotSentCause, OutboundError, TlsFailure, UnknownCause};
 
 use crate::domain::secret::SecretBytes;
 use connector::{Connector, OPENED, Seen};
+use told::Told;
 
 /// Shorter than what common front ends keep (60–75 s), so that a connection is seldom closed under a request.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -168,11 +170,20 @@ impl Outbound {
 
     /// Sends one request once and reads the whole answer.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        self.send_telling(request, || ()).await
+    }
+
+    /// The same, and calls `on_sent` when the request goes out on a connection: after waiting for one.
+    pub async fn send_telling(
+        &self,
+        request: OutboundRequest,
+        on_sent: impl FnOnce() + Send + 'static,
+    ) -> Result<OutboundResponse, OutboundError> {
         self.check(&request.url)?;
         let invalid = |_| OutboundError::NotSent { cause: NotSentCause::InvalidUrl };
         let uri = Uri::try_from(request.url.as_str()).map_err(invalid)?;
-        let body = Full::from(request.body.unwrap_or_default()).map_err(|never| match never {});
-        let mut message = Request::new(body.boxed_unsync());
+        let body = Told::new(request.body.unwrap_or_default(), Box::new(on_sent));
+        let mut message = Request::new(body.map_err(|never| match never {}).boxed_unsync());
         *message.method_mut() = request.method;
         *message.uri_mut() = uri;
         *message.headers_mut() = request.headers;

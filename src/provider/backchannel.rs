@@ -174,7 +174,7 @@ fn refused(channel: &Channel<'_>, profile: &Profile, answer: &OutboundResponse) 
 
 /// What an answer without success means. A code that CIBA gives a meaning to decides; where there is none, the
 /// status does.
-fn judge(profile: &Profile, status: StatusCode, error: Option<&OAuthError>) -> StartFailure {
+pub fn judge(profile: &Profile, status: StatusCode, error: Option<&OAuthError>) -> StartFailure {
     if let Some(reason) = error.and_then(|error| known_code(profile, error)) {
         return failure(reason, false);
     }
@@ -216,7 +216,7 @@ fn may_be_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads an acknowledgement (CIBA §7.3); the error is the name of the broken rule. Unknown members are ignored.
-fn acknowledgement(answer: &OutboundResponse) -> Result<Acknowledgement, &'static str> {
+pub fn acknowledgement(answer: &OutboundResponse) -> Result<Acknowledgement, &'static str> {
     if !may_be_json(&answer.headers) {
         return Err("content-type");
     }

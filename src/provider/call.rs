@@ -3,11 +3,13 @@
 //! Here alone calls are measured and their failures logged: with provider, registration, endpoint and cause; never
 //! with a token, a hint, an `auth_req_id` or a provider's free text.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
+use crate::domain::clock::Monotonic;
 use crate::domain::names::RegistrationName;
 use crate::net::outbound::{
     NotSentCause, Outbound, OutboundError, OutboundRequest, OutboundResponse, TlsFailure, UnknownCause,
@@ -21,7 +23,8 @@ use super::upstream::Upstream;
 
 /// What a request to a provider says.
 pub struct Call {
-    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo` or `exchange`: for logs and metrics.
+    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo`, `revocation`, `logout` or `exchange`: for logs and
+    /// metrics.
     pub endpoint: &'static str,
     /// Where to.
     pub url: Url,
@@ -60,8 +63,17 @@ pub struct Channel<'a> {
 impl Channel<'_> {
     /// Sends once. A failure is logged here; what an answer means is the caller's business.
     pub async fn send(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
+        self.send_timed(call).await.1
+    }
+
+    /// The same, with when it went out on a connection: the waiting for one may take seconds. `None`: it never did.
+    /// A call without a body does not tell.
+    pub async fn send_timed(
+        &self,
+        call: Call,
+    ) -> (Option<Monotonic>, Result<OutboundResponse, OutboundError>) {
         let endpoint = call.endpoint;
-        let answer = self.measured(call).await;
+        let (sent, answer) = self.measured(call).await;
         let is_well = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
         self.upstream.note_call(is_well);
         if let Err(error) = &answer {
@@ -74,13 +86,13 @@ impl Channel<'_> {
                 "a call to the provider failed"
             );
         }
-        answer
+        (sent, answer)
     }
 
     /// Sends once, to a target's authorization server: how it fares says nothing of the provider.
     pub async fn send_elsewhere(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
         let endpoint = call.endpoint;
-        let answer = self.measured(call).await;
+        let (_, answer) = self.measured(call).await;
         if let Err(error) = &answer {
             tracing::warn!(
                 provider = %self.upstream.name(),
@@ -94,7 +106,7 @@ impl Channel<'_> {
         answer
     }
 
-    async fn measured(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
+    async fn measured(&self, call: Call) -> (Option<Monotonic>, Result<OutboundResponse, OutboundError>) {
         let Call { endpoint, url, mut headers, form, timeout, max_body } = call;
         let method = if form.is_some() { Method::POST } else { Method::GET };
         if form.is_some() {
@@ -105,9 +117,17 @@ impl Channel<'_> {
         let request = OutboundRequest { method, url, headers, body, timeout, max_body };
         let clock = self.upstream.clock();
         let begun = clock.monotonic();
-        let answer = self.outbound.send(request).await;
+        let sent = Arc::new(OnceLock::new());
+        let on_sent = {
+            let (sent, clock) = (Arc::clone(&sent), Arc::clone(clock));
+            move || {
+                // Once: it is called once.
+                let _ = sent.set(clock.monotonic());
+            }
+        };
+        let answer = self.outbound.send_telling(request, on_sent).await;
         metrics::provider_request(self.upstream.name(), endpoint, clock.monotonic().since(begun));
-        answer
+        (sent.get().copied(), answer)
     }
 
     /// Logs an answer that is an error, at a level that fits how expected it is.

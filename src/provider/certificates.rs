@@ -135,23 +135,16 @@ impl Certificates {
     pub fn reload(&self, now: Timestamp) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, (files, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
-            let found = stamp(files);
-            if known.is_current(&found) {
-                continue;
-            }
-            match client(files, &self.settings, now) {
-                Ok((x5t, client)) => {
-                    self.swap(place, x5t, client, now);
-                    known.take(found);
-                }
-                Err(error) if known.refuse(found) => tracing::error!(
+            match known.look(stamp(files), || client(files, &self.settings, now)) {
+                None => {}
+                Some(Ok((x5t, client))) => self.swap(place, x5t, client, now),
+                Some(Err(error)) => tracing::error!(
                     registration = %self.registration,
                     certificate = %files.cert.display(),
                     error = %error,
                     cause = std::error::Error::source(&error).map(ToString::to_string),
                     "a changed client certificate cannot be used; the last good one stays"
                 ),
-                Err(_) => {}
             }
         }
     }

@@ -18,9 +18,9 @@ use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::target::Target;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, Announcement, BackchannelRequest, ExchangeAnswer, ExchangeRequest, NoMetadata,
-    PollAnswer, PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
-    RefreshRequest, StartFailure, Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, BackchannelRequest, ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict,
+    NoMetadata, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
+    RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use crate::net::outbound::Identity;
 
@@ -33,7 +33,7 @@ use super::settings::{Credential, ExchangeSettings, ProviderSettings, Registrati
 use super::signing_keys::SigningKeys;
 use super::upstream::Upstream;
 use super::userinfo::{self, Reader};
-use super::{notification, refresh, token};
+use super::{endings, logout_token, notification, refresh, token};
 
 /// How often metadata and keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -132,7 +132,7 @@ impl Clients {
         for client in &self.registrations {
             client.certificates.reload(now);
             if let Some(keys) = &client.keys {
-                keys.reload();
+                keys.reload(now);
             }
         }
     }
@@ -156,7 +156,8 @@ impl Clients {
 
     /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.
     pub fn jwks(&self, registration: &RegistrationName) -> Option<Value> {
-        self.client(registration)?.keys.as_ref().map(SigningKeys::jwks)
+        let keys = self.client(registration)?.keys.as_ref()?;
+        Some(keys.jwks(self.clock.now()))
     }
 
     async fn watch_files(&self) {
@@ -339,22 +340,22 @@ impl Providers for Clients {
         backchannel::start(&sender, &metadata, &request).await
     }
 
-    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer {
-        let Some(client) = self.client(registration) else { return token::UNREACHABLE };
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> Polled {
+        let Some(client) = self.client(registration) else { return token::UNSENT };
         let Some(sender) = client.sender(request.x5t.as_deref(), &*self.random) else {
-            return token::UNREACHABLE;
+            return token::UNSENT;
         };
         let Some(metadata) = client.upstream.metadata() else {
             // A node that adopted the login may not have any yet. Fetching takes time: a poll sent after it would
             // be outside the interval and the lease that the engine checked.
             let _ = client.upstream.ensure_metadata(&sender.channel).await;
-            return token::UNREACHABLE;
+            return token::UNSENT;
         };
         token::poll(&sender, &metadata, &client.settings.id_token_algs, &request).await
     }
 
-    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable> {
-        notification::announcement(message)
+    fn announcement(&self, message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable> {
+        notification::announcement(message, now)
     }
 
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict {
@@ -409,5 +410,48 @@ impl Providers for Clients {
         let metadata = client.upstream.ensure_metadata(&reader.channel).await;
         let metadata = metadata.map_err(|NoMetadata| UserinfoError::Unavailable)?;
         userinfo::read(&reader, &metadata, access_token, claims).await
+    }
+
+    async fn revoke(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        kind: Revoked,
+        token: &Secret,
+    ) -> Heard {
+        let sender = self.client(registration).and_then(|client| client.sender(x5t, &*self.random));
+        let Some(sender) = sender else { return endings::UNREACHABLE };
+        match sender.channel.upstream.ensure_metadata(&sender.channel).await {
+            Ok(metadata) => endings::revoke(&sender, &metadata, kind, token).await,
+            Err(NoMetadata) => endings::UNREACHABLE,
+        }
+    }
+
+    async fn end_session(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        id_token: &Secret,
+    ) -> Heard {
+        let channel = self.client(registration).and_then(|client| client.channel(x5t));
+        let Some(channel) = channel else { return endings::UNREACHABLE };
+        match channel.upstream.ensure_metadata(&channel).await {
+            Ok(metadata) => endings::end_session(&channel, &metadata, id_token).await,
+            Err(NoMetadata) => endings::UNREACHABLE,
+        }
+    }
+
+    async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
+        let Some(client) = self.client(registration) else { return LogoutVerdict::Refused };
+        let Some(channel) = client.channel(None) else { return LogoutVerdict::NotNow };
+        // A node that has just started may not know yet where the keys are.
+        let _ = client.upstream.ensure_metadata(&channel).await;
+        let terms = logout_token::Terms {
+            issuer: client.upstream.issuer(),
+            client_id: &client.settings.registration.client_id,
+            algs: &client.settings.id_token_algs,
+            now: self.clock.now(),
+        };
+        logout_token::judge(&channel, &terms, logout_token).await
     }
 }

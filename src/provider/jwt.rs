@@ -32,6 +32,8 @@ pub struct Kind(&'static [&'static str]);
 
 /// An ID token: `typ` absent, `JWT`, or what providers write for it.
 pub const ID_TOKEN: Kind = Kind(&["jwt", "id", "id_token", "id_token+jwt", "id-token+jwt"]);
+/// A logout token. Before `logout+jwt` was registered providers wrote `JWT`, and some still do.
+pub const LOGOUT: Kind = Kind(&["jwt", "logout+jwt"]);
 /// A signed userinfo answer.
 pub const USERINFO: Kind = Kind(&["jwt", "userinfo+jwt"]);
 

@@ -46,6 +46,8 @@ struct Endpoints {
     backchannel: Option<Url>,
     token: Option<Url>,
     userinfo: Option<Url>,
+    revocation: Option<Url>,
+    end_session: Option<Url>,
 }
 
 /// An endpoint that a registration calls.
@@ -57,6 +59,10 @@ pub enum Endpoint {
     Token,
     /// `userinfo_endpoint`.
     Userinfo,
+    /// `revocation_endpoint` (RFC 8414 §2).
+    Revocation,
+    /// `end_session_endpoint` (RP-Initiated Logout §2.1).
+    EndSession,
 }
 
 /// Why a document is not used.
@@ -103,6 +109,8 @@ impl Metadata {
             return Err(MetadataError::NoUsedMode);
         }
         let endpoint = |members: &Object, member| optional(members, member, allow_http);
+        // Nobody is kept from signing in by an address that only the way out needs.
+        let usable = |members: &Object, member| optional(members, member, allow_http).ok().flatten();
         let required = |member| endpoint(&members, member)?.ok_or(MetadataError::Missing { member });
         let aliases = members.get("mtls_endpoint_aliases").and_then(Value::as_object);
         let alias = |member| aliases.map_or(Ok(None), |aliases| endpoint(aliases, member));
@@ -113,11 +121,15 @@ impl Metadata {
                 backchannel: Some(required(BACKCHANNEL)?),
                 token: Some(required(TOKEN)?),
                 userinfo: endpoint(&members, USERINFO)?,
+                revocation: usable(&members, REVOCATION),
+                end_session: usable(&members, END_SESSION),
             },
             mtls: Endpoints {
                 backchannel: alias(BACKCHANNEL)?,
                 token: alias(TOKEN)?,
                 userinfo: alias(USERINFO)?,
+                revocation: aliases.and_then(|aliases| usable(aliases, REVOCATION)),
+                end_session: aliases.and_then(|aliases| usable(aliases, END_SESSION)),
             },
             auth_methods: list(&members, AUTH_METHODS),
             auth_algs: list(&members, AUTH_ALGS),
@@ -180,17 +192,22 @@ impl Endpoints {
             Endpoint::Backchannel => self.backchannel.as_ref(),
             Endpoint::Token => self.token.as_ref(),
             Endpoint::Userinfo => self.userinfo.as_ref(),
+            Endpoint::Revocation => self.revocation.as_ref(),
+            Endpoint::EndSession => self.end_session.as_ref(),
         }
     }
 
-    fn all(&self) -> [Option<&Url>; 3] {
-        [self.backchannel.as_ref(), self.token.as_ref(), self.userinfo.as_ref()]
+    fn all(&self) -> [Option<&Url>; 5] {
+        let Self { backchannel, token, userinfo, revocation, end_session } = self;
+        [backchannel, token, userinfo, revocation, end_session].map(Option::as_ref)
     }
 }
 
 const BACKCHANNEL: &str = "backchannel_authentication_endpoint";
 const TOKEN: &str = "token_endpoint";
 const USERINFO: &str = "userinfo_endpoint";
+const REVOCATION: &str = "revocation_endpoint";
+const END_SESSION: &str = "end_session_endpoint";
 
 const AUTH_METHODS: &str = "token_endpoint_auth_methods_supported";
 const AUTH_ALGS: &str = "token_endpoint_auth_signing_alg_values_supported";
@@ -320,6 +337,21 @@ mod tests {
         assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_ok());
         loopback["token_endpoint"] = json!("http://op.example/token");
         assert!(Metadata::read(loopback.to_string().as_bytes(), ISSUER, true, &[Delivery::Poll]).is_err());
+    }
+
+    #[test]
+    fn an_address_of_the_way_out_that_cannot_be_used_is_none_and_harms_nothing_else() {
+        let mut document = document();
+        document["revocation_endpoint"] = json!("https://op.example/revoke");
+        document["end_session_endpoint"] = json!("http://op.example/logout");
+        document["mtls_endpoint_aliases"] = json!({"revocation_endpoint": "https://mtls.op.example/revoke"});
+        let metadata = read(&document).expect("valid");
+        let at = |endpoint, mtls| metadata.endpoint(endpoint, mtls).map(Url::as_str);
+        assert_eq!(at(Endpoint::Revocation, false), Some("https://op.example/revoke"));
+        assert_eq!(at(Endpoint::Revocation, true), Some("https://mtls.op.example/revoke"));
+        assert_eq!(at(Endpoint::EndSession, true), None);
+        document["revocation_endpoint"] = json!(7);
+        assert_eq!(read(&document).expect("valid").endpoint(Endpoint::Revocation, false), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::registration::Registration;
 use crate::domain::secret::{Secret, SecretBytes};
+use crate::domain::time::Timestamp;
 use crate::engine::ports::{Announcement, PushVerdict, PushedOutcome, Unreadable};
 
 use super::call::Channel;
@@ -19,13 +20,15 @@ use super::token::answer::TokenAnswer;
 /// Members that only a pushed outcome has.
 const OUTCOME: [&str; 3] = ["access_token", "id_token", "error"];
 
-/// Which request a message is about, and whether it holds an outcome. Other members are ignored.
-pub fn announcement(message: &SecretBytes) -> Result<Announcement, Unreadable> {
-    let members = strict_json::object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
+/// Which request a message is about, and what it holds; it came at `now`. Other members are ignored.
+pub fn announcement(message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable> {
+    let members =
+        strict_json::secret_object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
     let auth_req_id = strict_json::text(&members, "auth_req_id").ok_or(Unreadable { rule: "auth_req_id" })?;
     Ok(Announcement {
         auth_req_id: Secret::new(auth_req_id),
         has_outcome: OUTCOME.iter().any(|name| members.contains_key(*name)),
+        tokens: TokenAnswer::read(message.expose()).ok().map(|answer| answer.tokens(now)),
     })
 }
 
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     fn read(message: &str) -> Result<(String, bool), &'static str> {
-        announcement(&SecretBytes::new(message.as_bytes().to_vec()))
+        announcement(&SecretBytes::new(message.as_bytes().to_vec()), Timestamp::from_secs(0))
             .map(|read| (read.auth_req_id.expose().to_owned(), read.has_outcome))
             .map_err(|error| error.rule)
     }

@@ -38,7 +38,8 @@ pub struct OAuthError {
 impl OAuthError {
     /// Reads the body of an answer that is no success. `None` where it carries no OAuth error.
     pub fn read(body: &[u8]) -> Option<Self> {
-        let members = strict_json::object(body).ok()?;
+        // A push that is no error comes here too, with its tokens.
+        let members = strict_json::secret_object(body).ok()?;
         let code = strict_json::text(&members, "error")?.to_owned();
         let description = strict_json::text(&members, "error_description").map(str::to_owned);
         Some(Self { code, description })

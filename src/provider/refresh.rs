@@ -132,7 +132,7 @@ async fn judge_tokens(
                 rule = refusal.rule,
                 "the ID token of a refresh is refused"
             );
-            RefreshAnswer::NotBelieved(fresh)
+            RefreshAnswer::NotBelieved
         }
     }
 }

@@ -8,10 +8,9 @@ pub mod answer;
 use http::{HeaderMap, StatusCode};
 
 use crate::crypto::signer::SigningFailed;
-use crate::domain::grant::Tokens;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Approved, PollAnswer, PollRequest};
+use crate::engine::ports::{Approved, PollAnswer, PollRequest, Polled};
 use crate::net::outbound::{OutboundError, OutboundResponse, UnknownCause};
 
 use super::backchannel::Sender;
@@ -36,15 +35,15 @@ pub async fn poll(
     metadata: &Metadata,
     algs: &[IdTokenAlg],
     request: &PollRequest,
-) -> PollAnswer {
+) -> Polled {
     let channel = &sender.channel;
     let profile = channel.upstream.profile();
     let Some(url) = metadata.endpoint(Endpoint::Token, channel.with_certificate) else {
-        return UNREACHABLE;
+        return UNSENT;
     };
     let Ok(form) = form(sender, metadata, request) else {
         tracing::error!(registration = %channel.registration, "nothing could be signed");
-        return UNREACHABLE;
+        return UNSENT;
     };
     let (headers, body) = form.finish();
     let call = Call {
@@ -55,9 +54,9 @@ pub async fn poll(
         timeout: profile.poll_timeout,
         max_body: answer::MAX_SIZE,
     };
-    let sent = channel.send(call).await;
+    let (sent, outcome) = channel.send_timed(call).await;
     let now = channel.upstream.clock().now();
-    match sent {
+    let answer = match outcome {
         // Tokens were given, and asking again would bring `invalid_grant`. Where it is no success, its text is not
         // the protocol's.
         Err(OutboundError::OutcomeUnknown {
@@ -88,7 +87,8 @@ pub async fn poll(
             channel.log_error_answer("token", answer.status, error.as_ref(), is_expected);
             verdict
         }
-    }
+    };
+    Polled { sent, answer }
 }
 
 fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Result<Form, SigningFailed> {
@@ -99,7 +99,10 @@ fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Resu
 }
 
 /// Nothing came back: poll on until the deadline.
-pub const UNREACHABLE: PollAnswer = PollAnswer::Unreachable { retry_after: None };
+const UNREACHABLE: PollAnswer = PollAnswer::Unreachable { retry_after: None };
+
+/// Nothing could be sent: poll on until the deadline.
+pub const UNSENT: Polled = Polled { sent: None, answer: UNREACHABLE };
 
 const fn failed(reason: LoginReason) -> PollAnswer {
     PollAnswer::Ended { status: EndStatus::Failed, reason }
@@ -107,7 +110,12 @@ const fn failed(reason: LoginReason) -> PollAnswer {
 
 /// What an answer without success means. A code that CIBA gives a meaning to decides, whatever the status; where
 /// there is none, the status does.
-fn judge(status: StatusCode, error: Option<&OAuthError>, headers: &HeaderMap, now: Timestamp) -> PollAnswer {
+pub fn judge(
+    status: StatusCode,
+    error: Option<&OAuthError>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> PollAnswer {
     let retry_after = retry_after::of(headers, now);
     let unreachable = PollAnswer::Unreachable { retry_after };
     match error.map(|error| error.code.as_str()) {
@@ -171,16 +179,10 @@ pub async fn approved(
             "the ID token is refused"
         );
     })?;
-    let scope = answer.scope.unwrap_or_else(|| terms.expectation.scope.clone());
+    let scope = answer.scope.clone().unwrap_or_else(|| terms.expectation.scope.clone());
     Ok(Approved {
         claims: subject::from_id_token(&claims, terms.profile, scope),
-        tokens: Tokens {
-            access_token: answer.access_token,
-            access_expires_at: answer.expires_in.map(|life| terms.now + life),
-            refresh_token: answer.refresh_token,
-            refresh_expires_at: answer.refresh_expires_in.map(|life| terms.now + life),
-            id_token: answer.id_token,
-        },
+        tokens: answer.tokens(terms.now),
     })
 }
 

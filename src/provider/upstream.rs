@@ -55,9 +55,11 @@ pub struct Upstream {
 #[derive(Default)]
 struct Fetches {
     /// When an unknown name last caused one that succeeded.
-    unknown_name_at: Option<Monotonic>,
+    unknown_name: Option<Monotonic>,
+    /// When one that nobody has authenticated last did.
+    stranger: Option<Monotonic>,
     /// When the last one failed.
-    failed_at: Option<Monotonic>,
+    failure: Option<Monotonic>,
 }
 
 struct CachedKeys {
@@ -100,8 +102,8 @@ impl Upstream {
     }
 
     /// The clock of the house.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// Notes how the last call went, for [`Upstream::status`].
@@ -209,12 +211,30 @@ impl Upstream {
         if let Some(keys) = self.believed_keys().filter(|keys| !Arc::ptr_eq(keys, known)) {
             return Some(keys);
         }
-        if self.is_within(fetches.unknown_name_at, COOL_DOWN) {
+        if self.is_within(fetches.unknown_name, COOL_DOWN) {
             return None;
         }
         let keys = self.fetch_keys_for_login(channel, &mut fetches).await?;
-        fetches.unknown_name_at = Some(self.clock.monotonic());
+        fetches.unknown_name = Some(self.clock.monotonic());
         Some(keys)
+    }
+
+    /// The same for a token that anybody may have sent: it causes at most one fetch a minute, and none that a login would
+    /// then have to wait for.
+    pub async fn newer_keys_for_a_stranger(
+        &self,
+        channel: &Channel<'_>,
+        known: &Arc<Keys>,
+    ) -> Option<Arc<Keys>> {
+        let mut fetches = self.fetching_keys.lock().await;
+        if let Some(keys) = self.believed_keys().filter(|keys| !Arc::ptr_eq(keys, known)) {
+            return Some(keys);
+        }
+        if self.is_within(fetches.stranger, COOL_DOWN) {
+            return None;
+        }
+        fetches.stranger = Some(self.clock.monotonic());
+        self.fetch_keys(channel, KEYS_TIMEOUT).await
     }
 
     fn believed_keys(&self) -> Option<Arc<Keys>> {
@@ -227,11 +247,11 @@ impl Upstream {
     }
 
     async fn fetch_keys_for_login(&self, channel: &Channel<'_>, fetches: &mut Fetches) -> Option<Arc<Keys>> {
-        if self.is_within(fetches.failed_at, FAILED_COOL_DOWN) {
+        if self.is_within(fetches.failure, FAILED_COOL_DOWN) {
             return None;
         }
         let keys = self.fetch_keys(channel, KEYS_TIMEOUT).await;
-        fetches.failed_at = keys.is_none().then(|| self.clock.monotonic());
+        fetches.failure = keys.is_none().then(|| self.clock.monotonic());
         keys
     }
 

@@ -8,7 +8,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use crate::domain::grant::GrantClaims;
+use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::engine::ports::{Userinfo, UserinfoError};
 
 use super::call::{Call, Channel};
@@ -58,26 +60,19 @@ pub async fn read(
     }
     let document =
         if is_jwt(&answer.headers) { signed(reader, &answer.body).await } else { plain(answer.body) };
-    let accepted = document.and_then(|document| {
-        belongs_to(&document.members, claims, channel)?;
-        Ok(document)
-    });
-    match accepted {
-        Ok(Document { members, text }) => Ok(Userinfo {
-            claims: subject::with_userinfo(claims, &members, channel.upstream.profile()),
-            document: Secret::new(text),
-        }),
-        Err(rule) => {
-            channel.log_invalid_answer("userinfo", rule);
-            Err(UserinfoError::Unavailable)
-        }
-    }
+    let accepted = document.and_then(|document| accept(document, claims, channel.upstream.profile()));
+    accepted.map_err(|rule| {
+        channel.log_invalid_answer("userinfo", rule);
+        UserinfoError::Unavailable
+    })
 }
 
 /// The claims, and the JSON that they were read from.
-struct Document {
-    members: Object,
-    text: String,
+pub struct Document {
+    /// The claims.
+    pub members: Object,
+    /// The JSON.
+    pub text: String,
 }
 
 fn headers(access_token: &Secret) -> Option<HeaderMap> {
@@ -89,7 +84,8 @@ fn headers(access_token: &Secret) -> Option<HeaderMap> {
     Some(headers)
 }
 
-fn is_jwt(headers: &HeaderMap) -> bool {
+/// Whether an answer says that it is signed.
+pub fn is_jwt(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -97,7 +93,8 @@ fn is_jwt(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/jwt"))
 }
 
-fn plain(body: Vec<u8>) -> Result<Document, &'static str> {
+/// An answer that is JSON.
+pub fn plain(body: Vec<u8>) -> Result<Document, &'static str> {
     let members = strict_json::object(&body).map_err(|_| "no JSON object")?;
     let text = String::from_utf8(body).map_err(|_| "no JSON object")?;
     Ok(Document { members, text })
@@ -117,13 +114,23 @@ async fn signed(reader: &Reader<'_>, body: &[u8]) -> Result<Document, &'static s
         verdict => verdict.map(|_| ()),
     }
     .map_err(jwt::rule)?;
-    jwt::check_times(&token.payload, channel.upstream.clock().now())?;
-    if strict_json::text(&token.payload, "iss") != Some(channel.upstream.issuer()) {
+    told_to(token, channel.upstream.issuer(), reader.client_id, channel.upstream.clock().now())
+}
+
+/// What a token says whose signature is valid, where this provider has made it for us.
+pub fn told_to(
+    token: Unverified<'_>,
+    issuer: &str,
+    client_id: &str,
+    now: Timestamp,
+) -> Result<Document, &'static str> {
+    jwt::check_times(&token.payload, now)?;
+    if strict_json::text(&token.payload, "iss") != Some(issuer) {
         return Err("iss");
     }
     let for_us = match token.payload.get("aud") {
-        Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(reader.client_id)),
-        other => other.and_then(Value::as_str) == Some(reader.client_id),
+        Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(client_id)),
+        other => other.and_then(Value::as_str) == Some(client_id),
     };
     if !for_us {
         return Err("aud");
@@ -132,14 +139,19 @@ async fn signed(reader: &Reader<'_>, body: &[u8]) -> Result<Document, &'static s
     Ok(Document { members: token.payload, text })
 }
 
-/// The same `sub` as the ID token's (R-C-07) and, where both name one, the same national identifier.
-fn belongs_to(userinfo: &Object, claims: &GrantClaims, channel: &Channel<'_>) -> Result<(), &'static str> {
-    if strict_json::text(userinfo, "sub") != Some(claims.subject.sub.as_str()) {
+/// What userinfo adds to the claims of the ID token, where it has the same `sub` (R-C-07) and, where both name one, the
+/// same national identifier.
+pub fn accept(document: Document, claims: &GrantClaims, profile: &Profile) -> Result<Userinfo, &'static str> {
+    let Document { members, text } = document;
+    if strict_json::text(&members, "sub") != Some(claims.subject.sub.as_str()) {
         return Err("sub");
     }
-    let told = subject::national_id(userinfo, channel.upstream.profile());
+    let told = subject::national_id(&members, profile);
     match (told, claims.subject.national_id.as_deref()) {
         (Some(told), Some(known)) if told != known => Err("national_id"),
-        _ => Ok(()),
+        _ => Ok(Userinfo {
+            claims: subject::with_userinfo(claims, &members, profile),
+            document: Secret::new(text),
+        }),
     }
 }

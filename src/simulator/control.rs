@@ -1,4 +1,4 @@
-//! The control interface `/_sim/…`: requests and decisions, faults, settings, counters, people.
+//! The control interface `/_sim/…`: requests and decisions, sessions and logouts, faults, settings, counters, people.
 //!
 //! It has no authentication: it stands beside a provider that holds no real person. Whom it answers is
 //! [`super::guard`]'s business.
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Simulator;
+use super::backchannel_logout::{self as logout, NotTold};
 use super::delivery::Sent;
+use super::departures::Session;
 use super::faults::{Order, Ordered};
 use super::people;
 use super::requests::{Approval, NotDecided, Request as Asked, Status};
@@ -28,6 +30,8 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route("/_sim/requests", get(requests))
         .route("/_sim/requests/{auth_req_id}/{decision}", post(decide))
         .route("/_sim/notifications", get(notifications))
+        .route("/_sim/sessions", get(sessions))
+        .route("/_sim/logouts", post(leave))
         .route("/_sim/faults", post(add_fault).delete(clear_faults))
         .route("/_sim/settings", put(change_settings))
         .route("/_sim/stats", get(stats))
@@ -170,6 +174,26 @@ async fn change_settings(State(simulator): State<Simulator>, body: Bytes) -> Res
 /// What the client was told, oldest first.
 async fn notifications(State(simulator): State<Simulator>) -> Json<Vec<Sent>> {
     Json(simulator.state().outbox.list())
+}
+
+/// Sessions of people, oldest first.
+async fn sessions(State(simulator): State<Simulator>) -> Json<Vec<Session>> {
+    Json(simulator.state().departures.list())
+}
+
+/// A person leaves at the provider; the client is told.
+async fn leave(State(simulator): State<Simulator>, body: Bytes) -> Response {
+    let order: logout::Order = match read(&body) {
+        Ok(order) => order,
+        Err(response) => return *response,
+    };
+    match simulator.leave(order).await {
+        Ok(told) => Json(told).into_response(),
+        Err(NotTold::NoSession) => refused(StatusCode::NOT_FOUND, "not_found", "no such session"),
+        Err(NotTold::NoAddress) => {
+            refused(StatusCode::CONFLICT, "no_address", "backchannel_logout_uri is not set")
+        }
+    }
 }
 
 async fn stats(State(simulator): State<Simulator>) -> Response {

@@ -203,7 +203,8 @@ impl Simulator {
     async fn send(&self, outbound: &Outbound, id: &str, notification: &Notification, message: Reply) {
         let Ok(url) = Url::parse(&notification.delivery.endpoint) else { return };
         let mut headers = HeaderMap::new();
-        if let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {}", notification.token)) {
+        if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", notification.token)) {
+            bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
         }
         headers.extend(message.headers);

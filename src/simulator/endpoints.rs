@@ -2,8 +2,10 @@
 
 mod backchannel;
 pub(super) mod form;
+mod logout;
 mod metadata;
 mod refresh;
+mod revocation;
 mod target;
 mod token;
 pub(super) mod token_exchange;
@@ -28,6 +30,8 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route(&at(paths.jwks), get(endpoint(Endpoint::Jwks, metadata::jwks)))
         .route(&at(paths.backchannel), post(endpoint(Endpoint::Backchannel, backchannel::answer)))
         .route(&at(paths.token), post(endpoint(Endpoint::Token, token::answer)))
+        .route(&at(paths.revocation), post(endpoint(Endpoint::Revocation, revocation::answer)))
+        .route(&at(paths.logout), read_or_posted(endpoint(Endpoint::Logout, logout::answer)))
         .route(&at(token_exchange::PATH), post(endpoint(Endpoint::Exchange, token_exchange::answer)))
         .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));
     for path in [target::PATH.to_owned(), format!("{}/", target::PATH), format!("{}/{{*path}}", target::PATH)]
@@ -44,7 +48,7 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .with_state(simulator.clone())
 }
 
-/// OIDC Core §5.3.1: userinfo answers GET and POST alike.
+/// OIDC Core §5.3.1, RP-Initiated Logout §2: GET and POST are answered alike.
 fn read_or_posted<H, T>(handler: H) -> MethodRouter<Simulator>
 where
     H: axum::handler::Handler<T, Simulator>,

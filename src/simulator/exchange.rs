@@ -25,6 +25,8 @@ pub(super) struct Call {
     pub headers: HeaderMap,
     /// The client's certificate on the connection.
     pub certificate: Option<Arc<PeerCertificate>>,
+    /// What stands behind the path.
+    pub query: String,
     pub body: Bytes,
 }
 
@@ -112,7 +114,8 @@ pub(super) async fn serve(
         simulator.state().stats.call(endpoint, "http_413");
         return Reply::http_error(StatusCode::PAYLOAD_TOO_LARGE, "http_413").into_response();
     };
-    let call = Call { headers: parts.headers, certificate, body };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let call = Call { headers: parts.headers, certificate, query, body };
     let _in_flight = (endpoint == Endpoint::Token).then(|| InFlight::arrive(&simulator, &call)).flatten();
 
     let Some(fault) = simulator.state().faults.hit(endpoint) else {

@@ -43,6 +43,10 @@ pub(super) enum Endpoint {
     Exchange,
     /// The downstream API.
     Target,
+    Revocation,
+    Logout,
+    /// A logout token: see [`super::backchannel_logout`].
+    BackchannelLogout,
     /// A message of the provider's own: see [`super::delivery`].
     Notification,
 }

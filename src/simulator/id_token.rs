@@ -35,7 +35,17 @@ pub(super) fn issue(
     claims.insert("typ".to_owned(), json!("ID"));
     claims.insert("jti".to_owned(), json!(uuid_v4(&*inner.random)));
     claims.insert("at_hash".to_owned(), json!(base64url(&sha256(access_token.as_bytes())[..16])));
-    let mut head = header("RS256", inner.signing_key.kid());
+    let head = header("RS256", inner.signing_key.kid());
+    altered(simulator, head, claims, more)
+}
+
+/// A JWT of ours, with what a fault alters.
+pub(super) fn altered(
+    simulator: &Simulator,
+    mut head: Map<String, Value>,
+    mut claims: Map<String, Value>,
+    more: impl Iterator<Item = (String, Value)>,
+) -> String {
     let mut signature = Signature::True;
     for (name, value) in more {
         match (name.as_str(), value.as_str()) {

@@ -171,6 +171,8 @@ pub(super) struct Paths {
     pub backchannel: &'static str,
     pub token: &'static str,
     pub userinfo: &'static str,
+    pub revocation: &'static str,
+    pub logout: &'static str,
     pub jwks: &'static str,
 }
 

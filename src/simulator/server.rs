@@ -207,9 +207,7 @@ async fn reload(tls: &ServerTls, clock: &dyn Clock, shutdown: &CancellationToken
             () = shutdown.cancelled() => return,
             () = clock.sleep(BETWEEN_RELOADS) => {}
         }
-        if tls.changed_on_disk()
-            && let Err(error) = tls.reload(clock.now())
-        {
+        if let Some(Err(error)) = tls.look(clock.now()) {
             tracing::warn!(%error, "the simulator keeps its certificates: the new ones cannot be used");
         }
     }

@@ -32,6 +32,9 @@ pub(super) struct Lengths {
     /// How the client is told; absent: it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Where the client is told that somebody has left; absent: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
 }
 
 /// What becomes of a refresh token that has been used: see [`super::sessions`].
@@ -77,6 +80,8 @@ pub(super) struct Change {
     auto: Wish<Auto>,
     #[serde(default)]
     delivery: Wish<Delivery>,
+    #[serde(default)]
+    backchannel_logout_uri: Wish<String>,
 }
 
 /// What becomes of a setting that may be absent: a member that is `null` says something else than none.
@@ -104,8 +109,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
 }
 
 fn reachable(delivery: Delivery) -> Result<Delivery, SimulatorError> {
-    let url = Url::parse(&delivery.endpoint).map_err(|_| SimulatorError::Endpoint)?;
-    if matches!(url.scheme(), "http" | "https") { Ok(delivery) } else { Err(SimulatorError::Endpoint) }
+    is_reachable(&delivery.endpoint)?;
+    Ok(delivery)
+}
+
+fn is_reachable(address: &str) -> Result<(), SimulatorError> {
+    let url = Url::parse(address).map_err(|_| SimulatorError::Endpoint)?;
+    if matches!(url.scheme(), "http" | "https") { Ok(()) } else { Err(SimulatorError::Endpoint) }
 }
 
 fn within(name: &'static str, seconds: u64, most: u64) -> Result<u64, SimulatorError> {
@@ -135,11 +145,14 @@ impl Lengths {
             refresh: Rotation::default(),
             auto: None,
             delivery: None,
+            backchannel_logout_uri: None,
         })
     }
 
     /// The settings after `change`; all of it or nothing.
     pub(super) fn changed(&self, change: &Change) -> Result<Self, SimulatorError> {
+        let backchannel_logout_uri = change.backchannel_logout_uri.over(self.backchannel_logout_uri.as_ref());
+        backchannel_logout_uri.as_deref().map(is_reachable).transpose()?;
         Ok(Self {
             interval: within("interval", change.interval.unwrap_or(self.interval), HOUR)?,
             expires_in: within("expires_in", change.expires_in.unwrap_or(self.expires_in), HOUR)?,
@@ -156,6 +169,7 @@ impl Lengths {
             refresh: change.refresh.unwrap_or(self.refresh),
             auto: change.auto.over(self.auto.as_ref()),
             delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
+            backchannel_logout_uri,
         })
     }
 }

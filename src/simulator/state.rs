@@ -3,6 +3,7 @@
 use super::client_auth::Registered;
 use super::client_jwt::Taken;
 use super::delivery::Outbox;
+use super::departures::Departures;
 use super::faults::Faults;
 use super::requests::Requests;
 use super::sessions::Sessions;
@@ -13,6 +14,7 @@ use super::stats::Stats;
 pub(super) struct State {
     pub settings: Lengths,
     pub requests: Requests,
+    pub departures: Departures,
     pub sessions: Sessions,
     pub faults: Faults,
     pub stats: Stats,
@@ -28,6 +30,7 @@ impl State {
         Self {
             settings,
             requests: Requests::default(),
+            departures: Departures::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
             stats: Stats::default(),

@@ -77,7 +77,11 @@ pub(super) fn issue(
     let thumbprint = certificate.map(|certificate| certificate.thumbprint);
     let begun = Begun { redeemed: redeemed.clone(), auth_time, thumbprint };
     let life = Duration::from_secs(u64::try_from(facts.refresh_life).unwrap_or(0));
-    simulator.state().sessions.begin(session, begun, id, inner.clock.monotonic() + life);
+    let person = &redeemed.person;
+    let mut state = simulator.state();
+    state.departures.begin(session, person.sub(), &person.login_hint, inner.clock.now());
+    state.sessions.begin(session, begun, id, inner.clock.monotonic() + life);
+    drop(state);
     let refresh_token = refresh_token(simulator, &facts, id);
     let more = more(&refresh_token);
     answer(simulator, &facts, refresh_token, more)
@@ -246,9 +250,13 @@ pub(super) fn verified_refresh_token(simulator: &Simulator, text: &str) -> Optio
     Some(Token { session: id("sid")?, id: id("jti")?, scope })
 }
 
-/// The claims of an access token of ours that is still alive.
+/// The claims of an access token of ours that is still alive, and its session too.
 pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
-    verified(simulator, token, &simulator.inner.issuer)
+    let claims = verified(simulator, token, &simulator.inner.issuer)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let sid = Uuid::try_parse(text("sid")).ok()?;
+    let is_alive = simulator.state().departures.is_alive(sid, text("jti"));
+    is_alive.then_some(claims)
 }
 
 /// The claims of an exchanged token of ours that is still alive.

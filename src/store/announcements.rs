@@ -1,12 +1,12 @@
 //! What providers say by themselves about a login: finding it by the token that they come with, and noting, once, that
-//! its outcome has been announced.
+//! its outcome has been announced, or that tokens came too late. Each note is recorded as the provider's.
 
+use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
-use super::rows::{self, login_columns};
+use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::KeyedHash;
 use crate::domain::ids::{LoginId, NodeId};
-use crate::domain::time::Timestamp;
-use crate::engine::ports::Notifiable;
+use crate::engine::ports::{Note, Notifiable};
 
 /// See [`crate::engine::ports::Store::notifiable`].
 pub(super) async fn by_token(
@@ -42,27 +42,94 @@ pub(super) async fn by_token(
     Ok(None)
 }
 
-/// See [`crate::engine::ports::Store::remember_announcement`].
-pub(super) async fn remember(db: &mut Db, (login_id, request): &(LoginId, KeyedHash)) -> Result<bool, Fault> {
-    let written = db
-        .execute(
-            "UPDATE logins SET early_hash = $2, early_key_id = $3 WHERE login_id = $1 AND status = 'starting'",
-            args![*login_id, request.hash, request.key_id.as_str()],
+/// See [`crate::engine::ports::Store::remember_announcement`]. What was remembered already is not recorded again.
+pub(super) async fn remember(
+    db: &mut Db,
+    context: &Context,
+    (note, request): &(Note, KeyedHash),
+) -> Result<bool, Fault> {
+    let row = db
+        .fetch_first(
+            concat!(
+                "UPDATE logins SET early_hash = $2, early_key_id = $3
+                 WHERE login_id = $1 AND status = 'starting'
+                     AND (early_hash IS NULL OR early_hash <> $2 OR early_key_id <> $3) RETURNING",
+                login_columns!()
+            ),
+            args![note.login_id, request.hash, request.key_id.as_str()],
         )
         .await?;
-    Ok(written > 0)
+    if let Some(row) = row {
+        record(db, context, &rows::login(context, &row)?, note, event::LOGIN_ANNOUNCED_EARLY).await?;
+        return Ok(true);
+    }
+    let remembered = db
+        .fetch_first(
+            "SELECT login_id FROM logins
+             WHERE login_id = $1 AND status = 'starting' AND early_hash = $2 AND early_key_id = $3",
+            args![note.login_id, request.hash, request.key_id.as_str()],
+        )
+        .await?;
+    Ok(remembered.is_some())
 }
 
 /// See [`crate::engine::ports::Store::announce`].
-pub(super) async fn announce(db: &mut Db, (login_id, now): &(LoginId, Timestamp)) -> Result<bool, Fault> {
-    let written = db
-        .execute(
-            "UPDATE logins SET announced_at = $2
-             WHERE login_id = $1 AND status = 'pending' AND announced_at IS NULL",
-            args![*login_id, *now],
+pub(super) async fn announce(db: &mut Db, context: &Context, note: &Note) -> Result<bool, Fault> {
+    let row = db
+        .fetch_first(
+            concat!(
+                "UPDATE logins SET announced_at = $2
+                 WHERE login_id = $1 AND status = 'pending' AND announced_at IS NULL RETURNING",
+                login_columns!()
+            ),
+            args![note.login_id, note.now],
         )
         .await?;
-    Ok(written > 0)
+    let Some(row) = row else {
+        // A second run after an unknown commit outcome finds its own attempt.
+        return Ok(audit::done_by(db, note.login_id, note.attempt).await?.is_some());
+    };
+    record(db, context, &rows::login(context, &row)?, note, event::LOGIN_ANNOUNCED).await?;
+    Ok(true)
+}
+
+/// See [`crate::engine::ports::Store::drop_tokens`].
+pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> Result<bool, Fault> {
+    // Nothing changes but who may look: two who drop at once come here one after the other.
+    let row = db
+        .fetch_first(
+            concat!(
+                "UPDATE logins SET attempt = attempt
+                 WHERE login_id = $1 AND status IN ('denied', 'expired', 'failed', 'cancelled') RETURNING",
+                login_columns!()
+            ),
+            args![note.login_id],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(false) };
+    let recorded = db
+        .fetch_first(
+            "SELECT seq FROM audit WHERE login_id = $1 AND event = $2 LIMIT 1",
+            args![note.login_id, event::LOGIN_TOKENS_DROPPED],
+        )
+        .await?;
+    if recorded.is_some() {
+        // A second run after an unknown commit outcome finds its own attempt.
+        return Ok(audit::done_by(db, note.login_id, note.attempt).await?.is_some());
+    }
+    record(db, context, &rows::login(context, &row)?, note, event::LOGIN_TOKENS_DROPPED).await?;
+    Ok(true)
+}
+
+async fn record(
+    db: &mut Db,
+    context: &Context,
+    row: &LoginRow,
+    note: &Note,
+    event: &'static str,
+) -> Result<(), Fault> {
+    let record = AuditRecord::of_login(row, note.now, event, note.attempt, &note.by);
+    audit::append(db, context, record).await
 }
 
 /// See [`crate::engine::ports::Store::announced`].

@@ -1,13 +1,18 @@
-//! Assertions that have been taken: each once, whichever node it comes to.
+//! Assertions that have been taken: each once, whichever node it comes to. Who comes with one again is put on record.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::conn::{Db, Fault, args};
-use crate::engine::ports::SpendAssertion;
+use super::audit::{self, AuditRecord};
+use super::conn::{Context, Db, Fault, args};
+use crate::engine::ports::{Actor, SpendAssertion};
 
 /// See [`crate::engine::ports::Store::spend_assertion`]. A second run after an unknown commit outcome finds its own
 /// attempt.
-pub(super) async fn spend(db: &mut Db, spend: &SpendAssertion) -> Result<bool, Fault> {
+pub(super) async fn spend(
+    db: &mut Db,
+    context: &Context,
+    (spend, by): &(SpendAssertion, Actor),
+) -> Result<bool, Fault> {
     let jti = digest(&SHA256, spend.jti.as_bytes()).as_ref().to_vec();
     let taken = db
         .execute(
@@ -24,5 +29,8 @@ pub(super) async fn spend(db: &mut Db, spend: &SpendAssertion) -> Result<bool, F
             ],
         )
         .await?;
+    if taken == 0 {
+        audit::append(db, context, AuditRecord::of_replay(spend, by)).await?;
+    }
     Ok(taken == 1)
 }

@@ -2,7 +2,7 @@
 //!
 //! A record is written in the transaction of the change it tells of; if it cannot be written, the change does not
 //! happen. Records carry no hint and no name, only the person's pseudonym, and an HMAC of their own content. The
-//! table takes inserts and nothing else.
+//! table takes inserts and nothing else. One record is about no login: that somebody came with a spent assertion.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::rows::{LoginRow, SessionRow};
 use crate::crypto::ring::{Pseudonym, Purpose};
 use crate::domain::ids::{Attempt, LoginId, SessionId};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::Actor;
+use crate::engine::ports::{Actor, SpendAssertion};
 
 /// The words for what happened.
 pub mod event {
@@ -23,6 +23,10 @@ pub mod event {
     pub const LOGIN_ACKNOWLEDGED: &str = "login.acknowledged";
     /// The acknowledgement of a login that had been cancelled: its slot is freed.
     pub const LOGIN_ACKNOWLEDGED_LATE: &str = "login.acknowledged_late";
+    /// A provider has named a request of the login before its acknowledgement was here.
+    pub const LOGIN_ANNOUNCED_EARLY: &str = "login.announced_early";
+    /// The outcome has been announced: the login is asked about at once.
+    pub const LOGIN_ANNOUNCED: &str = "login.announced";
     /// pending → approved.
     pub const LOGIN_APPROVED: &str = "login.approved";
     /// pending → denied.
@@ -33,18 +37,38 @@ pub mod event {
     pub const LOGIN_FAILED: &str = "login.failed";
     /// → cancelled.
     pub const LOGIN_CANCELLED: &str = "login.cancelled";
+    /// Tokens came for a login that had ended without a session: nobody uses them.
+    pub const LOGIN_TOKENS_DROPPED: &str = "login.tokens_dropped";
     /// approved → picked up.
     pub const LOGIN_PICKED_UP: &str = "login.picked_up";
     /// A lost answer was asked for again: the earlier handle is dead.
     pub const LOGIN_PICK_UP_REPEATED: &str = "login.pick_up_repeated";
     /// Somebody asked for a handle that had already been used, or too late.
     pub const HANDLE_REPLAY: &str = "handle_replay";
+    /// Somebody came with an assertion that had been taken. The reason is `jkt:` and the thumbprint of its key.
+    pub const ASSERTION_REPLAY: &str = "assertion_replay";
     /// A *situation d'exercice* was chosen.
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
     /// The provider has replaced a session's tokens.
     pub const SESSION_REFRESHED: &str = "session.refreshed";
     /// active → ended.
     pub const SESSION_ENDED: &str = "session.ended";
+    /// Tokens came for what had ended; their provider is to be told.
+    pub const TOKENS_LATE: &str = "tokens.late";
+    /// The provider has been told of an end.
+    pub const PROVIDER_TOLD: &str = "provider.told";
+    /// The provider has not been told of an end, and will not be.
+    pub const PROVIDER_NOT_TOLD: &str = "provider.not_told";
+}
+
+/// What a record is about, where there is no row of a login or a session at hand.
+pub(super) struct About {
+    pub tenant: String,
+    pub application: String,
+    pub registration: String,
+    pub person: Pseudonym,
+    pub login_id: LoginId,
+    pub session_id: Option<SessionId>,
 }
 
 /// One record, as stored.
@@ -119,6 +143,16 @@ impl AuditRecord {
         }
     }
 
+    /// About an assertion that comes again; no login has to do with it.
+    pub(super) fn of_replay(spend: &SpendAssertion, by: &Actor) -> Self {
+        Self {
+            tenant: spend.tenant.to_string(),
+            application: spend.application.to_string(),
+            ..Self::new(spend.now, event::ASSERTION_REPLAY, spend.attempt, by)
+        }
+        .with_reason(&format!("jkt:{}", spend.jkt))
+    }
+
     /// About a session.
     pub(super) fn of_session(
         row: &SessionRow,
@@ -135,6 +169,19 @@ impl AuditRecord {
             person: hex(&row.person),
             login_id: session.login_id.0,
             session_id: Some(session.session_id.0),
+            ..Self::new(at, event, attempt, by)
+        }
+    }
+
+    /// About what is only known by its names.
+    pub(super) fn about(about: About, at: Timestamp, event: &str, attempt: Attempt, by: &Actor) -> Self {
+        Self {
+            tenant: about.tenant,
+            application: about.application,
+            registration: about.registration,
+            person: hex(&about.person),
+            login_id: about.login_id.0,
+            session_id: about.session_id.map(|session_id| session_id.0),
             ..Self::new(at, event, attempt, by)
         }
     }

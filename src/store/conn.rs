@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use crate::crypto::ring::{KeyRing, Pseudonym};
 use crate::crypto::seal::SealError;
-use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
+use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, OutboxId, SessionId};
 use crate::domain::random::Random;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::StoreError;
@@ -53,7 +53,7 @@ macro_rules! from {
 from!(I64: i64 => |n| n, u32 => i64::from, u16 => i64::from, bool => i64::from, Timestamp => Timestamp::as_micros);
 from!(Text: String => |t| t, &str => str::to_owned);
 from!(Bytes: Vec<u8> => |b| b, [u8; 32] => |b| b.to_vec(), Pseudonym => |p| p.as_bytes().to_vec());
-from!(Uuid: Uuid => |u| u, LoginId => |i| i.0, GrantId => |i| i.0, SessionId => |i| i.0, NodeId => |i| i.0, Attempt => |i| i.0);
+from!(Uuid: Uuid => |u| u, LoginId => |i| i.0, GrantId => |i| i.0, SessionId => |i| i.0, OutboxId => |i| i.0, NodeId => |i| i.0, Attempt => |i| i.0);
 
 impl From<Vec<Uuid>> for Value {
     fn from(list: Vec<Uuid>) -> Self {

@@ -1,5 +1,7 @@
 //! The port's methods, once for both databases: each hands one piece of work to a [`Backend`].
 
+mod endings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
     Acknowledge, Actor, Adopted, Approve, ClaimRefresh, Counts, DeadFor, EndLogin, EndRefused, EndSession,
-    GrantSecrets, NewLogin, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse,
+    GrantSecrets, NewLogin, Note, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse,
     RefreshClaim, RefreshMiss, Renewal, RenewalOutcome, Replay, SessionTransition, SpendAssertion,
     StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
@@ -183,20 +185,25 @@ impl<B: Backend> Store for SqlStore<B> {
         .await
     }
 
-    async fn remember_announcement(
-        &self,
-        login_id: LoginId,
-        request: &KeyedHash,
-    ) -> Result<bool, StoreError> {
-        self.write("remember_announcement", (login_id, request.clone()), |db, _, input| {
-            Box::pin(announcements::remember(db, input))
+    async fn remember_announcement(&self, note: Note, request: &KeyedHash) -> Result<bool, StoreError> {
+        self.write("remember_announcement", (note, request.clone()), |db, context, input| {
+            Box::pin(announcements::remember(db, context, input))
         })
         .await
     }
 
-    async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("announce", (login_id, now), |db, _, input| Box::pin(announcements::announce(db, input)))
-            .await
+    async fn announce(&self, note: Note) -> Result<bool, StoreError> {
+        self.write("announce", note, |db, context, input| {
+            Box::pin(announcements::announce(db, context, input))
+        })
+        .await
+    }
+
+    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError> {
+        self.write("drop_tokens", note, |db, context, input| {
+            Box::pin(announcements::drop_tokens(db, context, input))
+        })
+        .await
     }
 
     async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError> {
@@ -376,8 +383,11 @@ impl<B: Backend> Store for SqlStore<B> {
         self.read("counts", (), |db, _, ()| Box::pin(upkeep::counts(db))).await
     }
 
-    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError> {
-        self.write("spend_assertion", spend, |db, _, input| Box::pin(assertions::spend(db, input))).await
+    async fn spend_assertion(&self, spend: SpendAssertion, by: &Actor) -> Result<bool, StoreError> {
+        self.write("spend_assertion", (spend, by.clone()), |db, context, input| {
+            Box::pin(assertions::spend(db, context, input))
+        })
+        .await
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {

@@ -2,6 +2,7 @@
 
 use super::conn::{Context, Db, Fault, Row, args};
 use super::vault::{Vault, Whose};
+use crate::crypto::seal::Place;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::GrantId;
 use crate::domain::names::{RegistrationName, TenantName};
@@ -38,7 +39,8 @@ impl Sealed {
     }
 
     fn vault<'c>(&self, context: &'c Context, grant_id: GrantId) -> Result<Option<Vault<'c>>, Fault> {
-        let whose = Whose { grant_id, tenant: &self.tenant, registration: &self.registration };
+        let place = Place::grant(grant_id);
+        let whose = Whose { place, tenant: &self.tenant, registration: &self.registration };
         self.wraps.as_deref().map(|wraps| Vault::open(context, &whose, wraps)).transpose()
     }
 

@@ -1,14 +1,18 @@
 //! The transitions of a login after its start, and the ways to read one.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
+use super::logout::ByProvider;
+use super::outbox::{self, Over, Owner};
 use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::ids::{Attempt, LoginId, NodeId};
 use crate::domain::login::{EndStatus, LoginReason, LoginStatus, READABLE_AFTER_END};
 use crate::domain::names::ProviderName;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Acknowledge, Actor, Approve, EndLogin, Pace, SlotFate, Transition};
 
@@ -60,8 +64,9 @@ pub(super) async fn acknowledge(
                 "UPDATE logins SET status = 'pending', until = $2, interval_us = $3, not_before = NULL,
                      provider_slow = 0, attempt = $4, owner = $5, version = version + 1, request_hash = $6,
                      request_key_id = $7,
-                     announced_at = CASE WHEN early_hash = $6 AND early_key_id = $7 THEN $8 ELSE NULL END
-                 WHERE login_id = $1 AND status = 'starting' RETURNING",
+                     announced_at = CASE WHEN early_hash = $6 AND early_key_id = $7 THEN $8 ELSE NULL END,
+                     early_hash = NULL, early_key_id = NULL
+                 WHERE login_id = $1 AND status = 'starting' RETURNING announced_at,",
                 login_columns!()
             ),
             args![
@@ -77,6 +82,7 @@ pub(super) async fn acknowledge(
         )
         .await?;
     let Some(row) = row else { return late_acknowledgement(db, context, ack).await };
+    let announced_at: Option<i64> = row.get("logins", "announced_at")?;
     let row = rows::login(context, &row)?;
     let request = row.vault(context)?.seal_text("request", &ack.auth_req_id)?;
     db.execute("UPDATE grants SET request = $2 WHERE grant_id = $1", args![row.login.grant_id, request])
@@ -85,6 +91,12 @@ pub(super) async fn acknowledge(
     let record =
         AuditRecord::of_login(&row, ack.now, event::LOGIN_ACKNOWLEDGED, ack.attempt, &Actor::engine());
     audit::append(db, context, record).await?;
+    if announced_at.is_some() {
+        // By whom and from where was recorded when it came.
+        let record =
+            AuditRecord::of_login(&row, ack.now, event::LOGIN_ANNOUNCED, ack.attempt, &Actor::engine());
+        audit::append(db, context, record).await?;
+    }
     Ok(Transition::Won(Box::new(row.login)))
 }
 
@@ -119,26 +131,52 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'approved', approved_at = $2, until = $3, interval_us = NULL,
-                     not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1
-                 WHERE login_id = $1 AND status = 'pending' RETURNING",
+                     not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1, id_token_sha256 = $5
+                 WHERE login_id = $1 AND status = 'pending'
+                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5) RETURNING",
                 login_columns!()
             ),
-            args![approve.login_id, approve.now, approve.until, approve.attempt],
+            args![
+                approve.login_id,
+                approve.now,
+                approve.until,
+                approve.attempt,
+                signed_part(&approve.tokens.id_token)
+            ],
         )
         .await?;
     let Some(row) = row else { return settle(db, context, approve.login_id, approve.attempt).await };
     let row = rows::login(context, &row)?;
     let vault = row.vault(context)?;
+    let found_by = ByProvider::of(context, &row.login.provider, &approve.claims);
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = $2, claims = $3 WHERE grant_id = $1",
-        args![row.login.grant_id, vault.seal_tokens(&approve.tokens)?, vault.seal_claims(&approve.claims)?],
+        "UPDATE grants SET request = NULL, tokens = $2, claims = $3, sid_hash = $4, sub_hash = $5, logout_key_id = $6
+         WHERE grant_id = $1",
+        args![
+            row.login.grant_id,
+            vault.seal_tokens(&approve.tokens)?,
+            vault.seal_claims(&approve.claims)?,
+            found_by.sid.map(|sid| sid.hash),
+            found_by.sub.hash,
+            found_by.sub.key_id
+        ],
     )
     .await?;
     free_slot(db, &row).await?;
     let record =
-        AuditRecord::of_login(&row, approve.now, event::LOGIN_APPROVED, approve.attempt, &Actor::engine());
+        AuditRecord::of_login(&row, approve.now, event::LOGIN_APPROVED, approve.attempt, &approve.by);
     audit::append(db, context, record).await?;
     Ok(Transition::Won(Box::new(row.login)))
+}
+
+/// What makes an ID token the same: its header and claims. Some signatures can be written in more than one way.
+fn signed_part(id_token: &Secret) -> [u8; 32] {
+    let text = id_token.expose();
+    let mut hash = [0; 32];
+    hash.copy_from_slice(
+        digest(&SHA256, text.rsplit_once('.').map_or(text, |(signed, _)| signed).as_bytes()).as_ref(),
+    );
+    hash
 }
 
 /// To an end without a session.
@@ -166,7 +204,8 @@ pub(super) async fn end_guarded(
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = $2, reason = $3, ended_at = $4, hidden_until = $5, attempt = $6,
-                     until = NULL, interval_us = NULL, not_before = NULL, provider_slow = 0, version = version + 1
+                     until = NULL, interval_us = NULL, not_before = NULL, provider_slow = 0, version = version + 1,
+                     early_hash = NULL, early_key_id = NULL
                  WHERE login_id = $1 AND ($7 IS NULL OR owner = $7)
                      AND (($8 = 1 AND status = 'starting') OR ($9 = 1 AND status = 'pending')
                          OR ($10 = 1 AND status = 'approved'))
@@ -189,6 +228,14 @@ pub(super) async fn end_guarded(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let row = rows::login(context, &row)?;
+    let over = Over {
+        owner: Owner::login(&row),
+        grant_id: row.login.grant_id,
+        now: end.now,
+        // Only a provider that has logged the person out takes an approval back.
+        tell_session: end.reason != LoginReason::ProviderRefused,
+    };
+    outbox::take_over(db, context, &over).await?;
     wipe_but_hint(db, &row, end.hidden_until.unwrap_or(end.now)).await?;
     match end.slot {
         SlotFate::Free => {
@@ -370,7 +417,8 @@ async fn settle(
 /// is readable after `shown_end`.
 async fn wipe_but_hint(db: &mut Db, row: &LoginRow, shown_end: Timestamp) -> Result<(), Fault> {
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, hint_until = $2
+        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, sid_hash = NULL,
+             sub_hash = NULL, logout_key_id = NULL, hint_until = $2
          WHERE grant_id = $1",
         args![row.login.grant_id, shown_end + READABLE_AFTER_END],
     )

@@ -17,7 +17,7 @@ use super::sqlite;
 use crate::domain::secret::Secret;
 
 /// Number, name, SQLite text, PostgreSQL text.
-const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
     (
         1,
         "first",
@@ -38,9 +38,21 @@ const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
     ),
     (
         4,
+        "provider records",
+        include_str!("../../migrations/sqlite/0004_provider_records.sql"),
+        include_str!("../../migrations/postgres/0004_provider_records.sql"),
+    ),
+    (
+        5,
+        "endings",
+        include_str!("../../migrations/sqlite/0005_endings.sql"),
+        include_str!("../../migrations/postgres/0005_endings.sql"),
+    ),
+    (
+        6,
         "refresh",
-        include_str!("../../migrations/sqlite/0004_refresh.sql"),
-        include_str!("../../migrations/postgres/0004_refresh.sql"),
+        include_str!("../../migrations/sqlite/0006_refresh.sql"),
+        include_str!("../../migrations/postgres/0006_refresh.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::conn::{Context, Fault, Row};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
+use crate::crypto::seal::Place;
 use crate::domain::ids::{Attempt, GrantId, LoginId, NodeId, SessionId};
 use crate::domain::login::{EndStatus, Hidden, Login, LoginReason, LoginState, LoginStatus};
 use crate::domain::registration::{Delivery, Environment};
@@ -53,7 +54,7 @@ impl LoginRow {
     /// Its grant.
     pub fn whose(&self) -> Whose<'_> {
         Whose {
-            grant_id: self.login.grant_id,
+            place: Place::grant(self.login.grant_id),
             tenant: &self.login.tenant,
             registration: &self.login.registration,
         }

@@ -2,9 +2,11 @@
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
+use super::outbox::{self, Over, Owner};
 use super::rows::{self, SessionRow, session_columns};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::KeyedHash;
+use crate::crypto::seal::Place;
 use crate::domain::ids::{Attempt, LoginId, SessionId};
 use crate::domain::session::{SessionEndReason, USE_WRITE_LAG};
 use crate::domain::time::Timestamp;
@@ -51,7 +53,7 @@ pub(super) async fn by_handle(
         let claims = match (wraps, claims) {
             (Some(wraps), Some(claims)) => {
                 let whose = Whose {
-                    grant_id: session.grant_id,
+                    place: Place::grant(session.grant_id),
                     tenant: &session.tenant,
                     registration: &session.registration,
                 };
@@ -185,7 +187,7 @@ pub(super) async fn choose_exercice(
     Ok(SessionTransition::Won(Box::new(row.session)))
 }
 
-/// `active` → `ended`, with everything in its grant. The hint stays only while the login is still readable, 10
+/// `active` → `ended`, with everything in its grant; its tokens move into the outbox. The hint stays only while the login is still readable, 10
 /// minutes after the pick-up at most.
 pub(super) async fn end(
     db: &mut Db,
@@ -205,8 +207,17 @@ pub(super) async fn end(
         .await?;
     let Some(row) = row else { return settle(db, end.session_id, end.attempt).await };
     let row = rows::session(&row)?;
+    let over = Over {
+        owner: Owner::session(&row),
+        grant_id: row.session.grant_id,
+        now: end.now,
+        // Whoever says that the person has left need not be told.
+        tell_session: end.reason != SessionEndReason::IdpLogout,
+    };
+    outbox::take_over(db, context, &over).await?;
     db.execute(
-        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL,
+        "UPDATE grants SET request = NULL, tokens = NULL, claims = NULL, userinfo = NULL, sid_hash = NULL,
+             sub_hash = NULL, logout_key_id = NULL,
              hint = CASE WHEN hint_until > $2 THEN hint END,
              wraps = CASE WHEN hint_until > $2 THEN wraps END,
              hint_until = CASE WHEN hint_until > $2 THEN hint_until END

@@ -8,6 +8,7 @@ use super::logins::{self, CancelHidden};
 use super::rows::{self, LoginRow};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::KeyedHash;
+use crate::crypto::seal::Place;
 use crate::domain::ids::{GrantId, LoginId};
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus, hidden_delay};
 use crate::domain::names::TenantName;
@@ -292,7 +293,8 @@ async fn insert_login(db: &mut Db, new: &NewLogin) -> Result<bool, Fault> {
 
 async fn insert_grant(db: &mut Db, context: &Context, new: &NewLogin) -> Result<(), Fault> {
     let login = &new.login;
-    let whose = Whose { grant_id: login.grant_id, tenant: &login.tenant, registration: &login.registration };
+    let place = Place::grant(login.grant_id);
+    let whose = Whose { place, tenant: &login.tenant, registration: &login.registration };
     let (vault, wraps) = Vault::create(context, &whose)?;
     let hint = login.login_hint.as_ref().map(|hint| vault.seal_text("hint", hint)).transpose()?;
     db.execute(

@@ -32,16 +32,19 @@ pub(super) async fn counts(db: &mut Db) -> Result<Counts, Fault> {
     let row = db
         .fetch_first(
             "SELECT (SELECT count(*) FROM logins WHERE ended_at IS NULL AND status = 'pending') AS pending,
-                 (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS active",
+                 (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS active,
+                 (SELECT count(*) FROM outbox) AS outbox",
             args![],
         )
         .await?
         .ok_or(Fault::Inconsistent { table: "logins", column: "status" })?;
     let pending: i64 = row.get("logins", "pending")?;
     let active: i64 = row.get("sessions", "active")?;
+    let outbox: i64 = row.get("outbox", "outbox")?;
     Ok(Counts {
         logins_pending: u64::try_from(pending).unwrap_or(0),
         sessions_active: u64::try_from(active).unwrap_or(0),
+        outbox: u64::try_from(outbox).unwrap_or(0),
     })
 }
 
@@ -76,6 +79,13 @@ pub(super) async fn housekeep(db: &mut Db, now: &Timestamp) -> Result<Purged, Fa
         .execute(
             "DELETE FROM assertions WHERE until <= $1 AND jti IN
                  (SELECT jti FROM assertions WHERE until <= $1 ORDER BY until LIMIT $2)",
+            args![now, BATCH],
+        )
+        .await?;
+    rows += db
+        .execute(
+            "DELETE FROM logout_tokens WHERE until <= $1 AND jti IN
+                 (SELECT jti FROM logout_tokens WHERE until <= $1 ORDER BY until LIMIT $2)",
             args![now, BATCH],
         )
         .await?;

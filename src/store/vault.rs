@@ -1,4 +1,4 @@
-//! What lies sealed in `grants`: one data key per row, each column sealed for itself.
+//! What lies sealed in `grants` and `outbox`: one data key per row, each column sealed for itself.
 //!
 //! The engine hands over clear values and gets clear values back; SQL sees ciphertext only. A value that was moved
 //! to another row or column does not open, and that is an error, never an absence.
@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::conn::{Context, Fault};
-use crate::crypto::seal::{DataKey, WrapContext};
+use crate::crypto::seal::{DataKey, Place, WrapContext};
 use crate::domain::grant::{GrantClaims, Tokens};
-use crate::domain::ids::GrantId;
 use crate::domain::names::{RegistrationName, TenantName};
 use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 
 /// Whose secrets: what the wrapped data key is bound to.
 pub(super) struct Whose<'a> {
-    pub grant_id: GrantId,
+    pub place: Place,
     pub tenant: &'a TenantName,
     pub registration: &'a RegistrationName,
 }
@@ -24,35 +23,35 @@ pub(super) struct Whose<'a> {
 impl Whose<'_> {
     fn wrap_context(&self) -> WrapContext<'_> {
         WrapContext {
-            grant_id: self.grant_id,
+            place: self.place,
             tenant: self.tenant.as_str(),
             registration: self.registration.as_str(),
         }
     }
 }
 
-/// The data key of one grant, at hand.
+/// The data key of one row, at hand.
 pub(super) struct Vault<'c> {
     context: &'c Context,
-    grant_id: GrantId,
+    place: Place,
     key: DataKey,
 }
 
 impl<'c> Vault<'c> {
-    /// Draws a data key for a new grant; the wraps to store.
+    /// Draws a data key for a new row; the wraps to store.
     pub fn create(context: &'c Context, whose: &Whose<'_>) -> Result<(Self, String), Fault> {
         let key = DataKey::draw(context.random.as_ref());
         let wraps = context.ring.wrap(context.random.as_ref(), &key, &whose.wrap_context())?;
-        Ok((Self { context, grant_id: whose.grant_id, key }, wraps))
+        Ok((Self { context, place: whose.place, key }, wraps))
     }
 
-    /// Unwraps the data key of a stored grant.
+    /// Unwraps the data key of a stored row.
     pub fn open(context: &'c Context, whose: &Whose<'_>, wraps: &str) -> Result<Self, Fault> {
         let key = context
             .ring
             .unwrap_key(wraps, &whose.wrap_context())
-            .map_err(|_| Fault::Sealed { table: "grants", column: "wraps" })?;
-        Ok(Self { context, grant_id: whose.grant_id, key })
+            .map_err(|_| Fault::Sealed { table: whose.place.table(), column: "wraps" })?;
+        Ok(Self { context, place: whose.place, key })
     }
 
     /// Seals a text for `column`.
@@ -64,7 +63,7 @@ impl<'c> Vault<'c> {
     pub fn open_text(&self, column: &'static str, sealed: &[u8]) -> Result<Secret, Fault> {
         let bytes = self.open_bytes(column, sealed)?;
         let text = std::str::from_utf8(bytes.expose())
-            .map_err(|_| Fault::Inconsistent { table: "grants", column })?;
+            .map_err(|_| Fault::Inconsistent { table: self.place.table(), column })?;
         Ok(Secret::new(text))
     }
 
@@ -77,7 +76,7 @@ impl<'c> Vault<'c> {
     pub fn open_tokens(&self, sealed: &[u8]) -> Result<Tokens, Fault> {
         let bytes = self.open_bytes("tokens", sealed)?;
         let stored: StoredTokensOwned = serde_json::from_slice(bytes.expose())
-            .map_err(|_| Fault::Inconsistent { table: "grants", column: "tokens" })?;
+            .map_err(|_| Fault::Inconsistent { table: self.place.table(), column: "tokens" })?;
         Ok(stored.into_tokens())
     }
 
@@ -90,7 +89,7 @@ impl<'c> Vault<'c> {
     pub fn open_claims(&self, sealed: &[u8]) -> Result<GrantClaims, Fault> {
         let bytes = self.open_bytes("claims", sealed)?;
         serde_json::from_slice(bytes.expose())
-            .map_err(|_| Fault::Inconsistent { table: "grants", column: "claims" })
+            .map_err(|_| Fault::Inconsistent { table: self.place.table(), column: "claims" })
     }
 
     fn seal_json(&self, column: &'static str, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
@@ -99,11 +98,12 @@ impl<'c> Vault<'c> {
     }
 
     fn seal(&self, column: &'static str, clear: &[u8]) -> Result<Vec<u8>, Fault> {
-        Ok(self.key.seal(self.context.random.as_ref(), column, self.grant_id, clear)?)
+        Ok(self.key.seal(self.context.random.as_ref(), column, self.place, clear)?)
     }
 
     fn open_bytes(&self, column: &'static str, sealed: &[u8]) -> Result<SecretBytes, Fault> {
-        self.key.open(column, self.grant_id, sealed).map_err(|_| Fault::Sealed { table: "grants", column })
+        let Self { place, key, .. } = self;
+        key.open(column, *place, sealed).map_err(|_| Fault::Sealed { table: place.table(), column })
     }
 }
 

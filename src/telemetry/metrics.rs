@@ -22,6 +22,12 @@ pub const POLLS_TOTAL: &str = "relais_polls_total";
 pub const SESSIONS_ACTIVE: &str = "relais_sessions_active";
 /// Sessions by why they ended.
 pub const SESSIONS_ENDED_TOTAL: &str = "relais_sessions_ended_total";
+/// Ends that providers are still to be told of.
+pub const OUTBOX_ENTRIES: &str = "relais_outbox_entries";
+/// What telling providers of ends has come to.
+pub const OUTBOX_TOTAL: &str = "relais_outbox_total";
+/// Client assertions that were refused, by the rule that they broke.
+pub const ASSERTIONS_REFUSED_TOTAL: &str = "relais_assertions_refused_total";
 /// Refreshes by what they came back with.
 pub const REFRESHES_TOTAL: &str = "relais_refreshes_total";
 /// Calls to providers.
@@ -41,6 +47,9 @@ pub fn describe() {
     describe_counter!(POLLS_TOTAL, "Token polls by result");
     describe_gauge!(SESSIONS_ACTIVE, "Sessions that are active");
     describe_counter!(SESSIONS_ENDED_TOTAL, "Sessions by reason of end");
+    describe_gauge!(OUTBOX_ENTRIES, "Ends that providers are still to be told of");
+    describe_counter!(OUTBOX_TOTAL, "Ends that providers were told of, by result");
+    describe_counter!(ASSERTIONS_REFUSED_TOTAL, "Client assertions that were refused, by rule");
     describe_counter!(REFRESHES_TOTAL, "Refreshes by result");
     describe_histogram!(PROVIDER_REQUEST_SECONDS, "Calls to providers");
     describe_histogram!(HTTP_REQUEST_SECONDS, "Calls answered");
@@ -69,6 +78,16 @@ pub fn session_ended(reason: &'static str) {
     counter!(SESSIONS_ENDED_TOTAL, "reason" => reason).increment(1);
 }
 
+/// A provider was told of an end, with `result`.
+pub fn outbox(provider: &ProviderName, result: &'static str) {
+    counter!(OUTBOX_TOTAL, "provider" => provider.to_string(), "result" => result).increment(1);
+}
+
+/// One client assertion broke `rule`.
+pub fn assertion_refused(rule: &'static str) {
+    counter!(ASSERTIONS_REFUSED_TOTAL, "rule" => rule).increment(1);
+}
+
 /// One refresh came back with `result`.
 pub fn refreshed(result: &'static str) {
     counter!(REFRESHES_TOTAL, "result" => result).increment(1);
@@ -86,11 +105,12 @@ pub fn http_request(route: &str, status: u16, length: Duration) {
         .record(length.as_secs_f64());
 }
 
-/// How many logins are pending and sessions active.
+/// How many logins are pending, sessions active, and ends to be told.
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; counts are far below 2^52")]
-pub fn counts(logins_pending: u64, sessions_active: u64) {
+pub fn counts(logins_pending: u64, sessions_active: u64, outbox: u64) {
     gauge!(LOGINS_PENDING).set(logins_pending as f64);
     gauge!(SESSIONS_ACTIVE).set(sessions_active as f64);
+    gauge!(OUTBOX_ENTRIES).set(outbox as f64);
 }
 
 /// The certificate called `name` expires at `not_after`.

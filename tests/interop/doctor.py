@@ -174,7 +174,7 @@ def well(stage):
 def wrong_cn(stage):
     checks = fails(
         stage, "wrong-cn", "common_name", "common_name_differs",
-        ['The CN of the client certificate is "somebody", the client_id is "relais-tls".', "client_id is spelt right"],
+        ['The CN of the client certificate is "somebody", the client_id is "relais-tls".', "name the right one in `certificates`, or correct `client_id`."],
         ["Le CN du certificat client est \"somebody\""],
         status="warning",
     )

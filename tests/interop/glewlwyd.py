@@ -1,8 +1,9 @@
-"""Relais and Glewlwyd, an OpenID Provider in C: poll, refusal, expiry, an unknown person.
+"""Relais and Glewlwyd, an OpenID Provider in C: poll, ping and push, refusal, expiry, an unknown person.
 
 Glewlwyd takes a `login_hint` that is JSON, and its ID tokens from CIBA say nothing of a person but an opaque `sub`,
 whatever claims it is told to put there. So nobody can tell whether it was the person asked for who has approved, and
-Relais gives no session: what is proven here goes as far as the identity check, which is the last of the token's.
+Relais gives no session: what is proven here goes as far as the identity check, which is the last of the token's. Of a
+push that is all that is particular to it: whose token it is, and that the signature covers both tokens and the request.
 """
 
 import contextlib
@@ -116,7 +117,7 @@ class Glewlwyd:
         connection.close()
         return {"Cookie": "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())}
 
-    def set_up(self, **modes):
+    def set_up(self):
         """The OpenID Connect plugin with CIBA. Keys are RSA."""
         pki = self.pki
         pki.rsa_pair("glewlwyd-signs")
@@ -149,8 +150,10 @@ class Glewlwyd:
             }],
             "oauth-ciba-allowed": True,
             "oauth-ciba-mode-poll-allowed": True,
-            "oauth-ciba-mode-ping-allowed": False,
-            "oauth-ciba-mode-push-allowed": False,
+            "oauth-ciba-mode-ping-allowed": True,
+            "oauth-ciba-mode-push-allowed": True,
+            # It knows no authority but the system's, and Relais's certificate is from ours.
+            "oauth-ciba-allow-https-non-secure": True,
             "oauth-ciba-user-code-allowed": False,
             "oauth-ciba-default-expiry": 120,
             "oauth-ciba-maximum-expiry": 120,
@@ -158,7 +161,6 @@ class Glewlwyd:
             "client-pubkey-parameter": "pubkey",
             "client-jwks-parameter": "jwks",
             "client-jwks_uri-parameter": "jwks_uri",
-            **modes,
         }
         self.ask("POST", "/mod/plugin/", {
             "module": "oidc", "name": "oidc", "display_name": "OIDC", "parameters": parameters,
@@ -181,7 +183,6 @@ class Glewlwyd:
             "redirect_uri": ["https://localhost/unused"],
             "authorization_type": ["code", "refresh_token", CIBA],
             "token_endpoint_auth_method": ["client_secret_basic"],
-            "backchannel_token_delivery_mode": "poll",
             "scope": [],
             **more,
         })
@@ -213,14 +214,19 @@ class Stage:
     def __init__(self, world):
         self.op = Glewlwyd(world)
         self.op.set_up()
-        self.op.client("relais")
+        to_providers = free_port()
         secret = {"auth": "client_secret_basic", "client_secret_file": world.secret("client-secret", SECRET)}
-        poll = {
-            "provider": "glewlwyd", "client_id": "relais", "delivery": "poll", "scope": "openid",
-            "id_token_algs": ["RS256"],
-        }
+        registrations = {}
+        for mode in ("poll", "ping", "push"):
+            address = f"https://localhost:{to_providers}/providers/{mode}/ciba"
+            told = {} if mode == "poll" else {"backchannel_client_notification_endpoint": address}
+            self.op.client(f"relais-{mode}", backchannel_token_delivery_mode=mode, **told)
+            registrations[mode] = {
+                "provider": "glewlwyd", "client_id": f"relais-{mode}", "delivery": mode, "scope": "openid",
+                "id_token_algs": ["RS256"], **secret,
+            }
         provider = {"issuer": self.op.issuer, "metadata_url": f"{self.op.issuer}/.well-known/openid-configuration"}
-        self.relais = world.relais({"glewlwyd": provider}, {"poll": {**poll, **secret}}).serve()
+        self.relais = world.relais({"glewlwyd": provider}, registrations, to_providers).serve()
 
 
 @contextlib.contextmanager
@@ -230,26 +236,77 @@ def stage(world):
 
 @scenario("doctor: all is well, nobody is rung")
 def doctor(stage):
-    cookie = stage.op.person("never-rung", "relais")
+    cookie = stage.op.person("never-rung", "relais-poll", "relais-ping", "relais-push")
     code, out, err = stage.relais.doctor()
     expect(code == 0, f"exit code 0 expected, not {code}: {out}{err}")
     expect(stage.op.requests(cookie) == [], "nobody was rung")
 
 
-@scenario("poll, client_secret_basic: its ID token is valid and names nobody, so there is no session")
-def poll(stage):
-    cookie = stage.op.person("poll", "relais")
-    login = stage.relais.started(hint_of("poll"), registration="poll")
+def refusals(stage):
+    """The rules by which ID tokens have been refused so far."""
+    return [line["rule"] for line in stage.relais.log() if line["message"] == "the ID token is refused"]
+
+
+def notifications(stage, login):
+    """What has been answered to the provider's own words about a login."""
+    own = lambda line: line.get("route") == "/providers/{registration}/ciba" and line.get("login.id") == login["login_id"]
+    return [line["status"] for line in stage.relais.log() if line["message"] == "request" and own(line)]
+
+
+def names_nobody(stage, mode):
+    """Plays a login whose ID token is valid and names nobody."""
+    before = refusals(stage)
+    cookie = stage.op.person(mode, f"relais-{mode}")
+    login = stage.relais.started(hint_of(mode), registration=mode)
     asked = stage.op.decide(cookie, "approve")
     expect(asked["binding_message"] == login["binding_message"], "both screens show the same digits")
     stage.relais.ends(login, "failed", "identity_mismatch")
-    rules = [line["rule"] for line in stage.relais.log() if line["message"] == "the ID token is refused"]
+    rules = refusals(stage)[len(before):]
     expect(rules == ["identity"], f"signature, audience, times and the rest are well: {rules}")
+    return login
+
+
+@scenario("poll, client_secret_basic: its ID token is valid and names nobody, so there is no session")
+def poll(stage):
+    login = names_nobody(stage, "poll")
+    expect(notifications(stage, login) == [], "it was asked")
+
+
+@scenario("ping: it is heard and Relais asks; the ID token is valid and names nobody, so there is no session")
+def ping(stage):
+    login = names_nobody(stage, "ping")
+    until(lambda: notifications(stage, login) == [204], "it was heard, once")
+    announced = [line for line in stage.relais.log() if line["message"] == "the provider has announced an outcome"]
+    expect([line["login.id"] for line in announced] == [login["login_id"]], f"of that login: {announced}")
+
+
+@scenario("push: the ID token is valid, covers both tokens and the request, and names nobody, so there is no session")
+def push(stage):
+    login = names_nobody(stage, "push")
+    until(lambda: notifications(stage, login) == [400], "what is not accepted is not confirmed")
+
+
+@scenario("ping, the person says no: the provider tells nothing, Relais asks all the same")
+def ping_denied(stage):
+    cookie = stage.op.person("denies-ping", "relais-ping")
+    login = stage.relais.started(hint_of("denies-ping"), registration="ping")
+    stage.op.decide(cookie, "deny")
+    stage.relais.ends(login, "denied", "user_denied")
+    expect(notifications(stage, login) == [], "nothing was told")
+
+
+@scenario("push, the person says no: the provider tells nothing (CIBA §12 would have it tell), so the login expires")
+def push_denied(stage):
+    cookie = stage.op.person("denies-push", "relais-push")
+    login = stage.relais.started(hint_of("denies-push"), registration="push", requested_expiry=7)
+    stage.op.decide(cookie, "deny")
+    stage.relais.ends(login, "expired", "expired")
+    expect(notifications(stage, login) == [], "nothing was told")
 
 
 @scenario("the person says no")
 def denied(stage):
-    cookie = stage.op.person("denies", "relais")
+    cookie = stage.op.person("denies", "relais-poll")
     login = stage.relais.started(hint_of("denies"), registration="poll")
     stage.op.decide(cookie, "deny")
     stage.relais.ends(login, "denied", "user_denied")
@@ -257,7 +314,7 @@ def denied(stage):
 
 @scenario("nobody answers")
 def expired(stage):
-    cookie = stage.op.person("sleeps", "relais")
+    cookie = stage.op.person("sleeps", "relais-poll")
     login = stage.relais.started(hint_of("sleeps"), registration="poll", requested_expiry=7)
     until(lambda: stage.op.requests(cookie), "the phone rings")
     stage.relais.ends(login, "expired", "expired")

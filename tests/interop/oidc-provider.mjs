@@ -11,6 +11,10 @@
 //   POST /requests/{id}/{approve|deny}   204
 //   POST /rotate                         204; signs with new keys from now on, the old ones are gone
 //   GET  /keys                           [kid]
+//   GET  /tokens                         {account: how many of its access and refresh tokens live and are not spent}
+//   GET  /refreshes                      {client_id: how many refreshes succeeded}
+//   POST /userinfo/{off|on}              204; refused while it is off
+//   POST /left/{client_id}/{login_hint}  204; sends a logout token
 //
 // The library must be resolvable from the working folder: ES modules ignore NODE_PATH.
 
@@ -95,7 +99,14 @@ function configuration(keys) {
             idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'],
             requestObjectSigningAlgValues: ['ES256'],
         },
-        ttl: { BackchannelAuthenticationRequest: 120, AccessToken: 120, IdToken: 120, Grant: 3600, RefreshToken: 1800 },
+        ttl: {
+            BackchannelAuthenticationRequest: 120,
+            AccessToken: (_ctx, _token, client) => settings.access_token_seconds?.[client.clientId] ?? 120,
+            IdToken: 120,
+            Grant: 3600,
+            RefreshToken: 1800,
+        },
+        rotateRefreshToken: true,
         findAccount: (_ctx, account) => ({
             accountId: account,
             claims: () => ({
@@ -106,8 +117,12 @@ function configuration(keys) {
                 family_name: 'Test',
             }),
         }),
+        // The library refuses loopback addresses, and everything of ours is there.
+        fetch: (url, { dispatcher, ...options } = {}) => globalThis.fetch(url, options),
         features: {
             devInteractions: { enabled: false },
+            revocation: { enabled: true },
+            backchannelLogout: { enabled: true },
             requestObjects: { enabled: true },
             ciba: {
                 enabled: true,
@@ -156,6 +171,8 @@ const tls = {
 };
 let provider;
 let keys;
+let tellsWho = true;
+const refreshes = {};
 let answer;
 const server = createHttps(tls, (request, response) => answer(request, response));
 server.listen(0, '127.0.0.1');
@@ -166,9 +183,15 @@ function useNewKeys() {
     keys = newKeys();
     provider = new Provider(issuer, configuration(keys));
     provider.use(async (ctx, next) => {
+        if (!tellsWho && ctx.path === '/me') ctx.throw(503);
         await next();
         // The library itself leaves the interval out, which means five seconds.
         if (ctx.body?.auth_req_id) ctx.body.interval = 1;
+    });
+    provider.on('grant.success', (ctx) => {
+        if (ctx.oidc.params.grant_type !== 'refresh_token') return;
+        const { clientId } = ctx.oidc.client;
+        refreshes[clientId] = (refreshes[clientId] ?? 0) + 1;
     });
     provider.on('server_error', (_ctx, error) => console.error(error));
     // What a client is not told.
@@ -189,8 +212,23 @@ async function decide(id, decision) {
     await provider.backchannelResult(request, grant, { authTime: Math.floor(Date.now() / 1000) });
 }
 
+function livingTokens() {
+    const count = {};
+    for (const [key, { payload, until }] of kept) {
+        const [model] = key.split(':');
+        if (!['AccessToken', 'RefreshToken'].includes(model) || until <= Date.now() || payload.consumed) continue;
+        count[payload.accountId] = (count[payload.accountId] ?? 0) + 1;
+    }
+    return count;
+}
+
+async function left(clientId, loginHint) {
+    const client = await provider.Client.find(clientId);
+    await client.backchannelLogout(accountOf(loginHint));
+}
+
 async function control(method, path) {
-    const [first, id, decision] = path.split('/').slice(1);
+    const [first, id, decision] = path.split('/').slice(1).map(decodeURIComponent);
     switch (`${method} ${first}`) {
         case 'GET rings':
             return rings;
@@ -198,6 +236,15 @@ async function control(method, path) {
             return [...requests.values()];
         case 'GET keys':
             return keys.map(({ kid }) => kid);
+        case 'GET tokens':
+            return livingTokens();
+        case 'GET refreshes':
+            return refreshes;
+        case 'POST userinfo':
+            tellsWho = id === 'on';
+            return undefined;
+        case 'POST left':
+            return left(id, decision);
         case 'POST rotate':
             return useNewKeys();
         case 'POST requests':

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from world import expect, until
+from world import expect, free_port, until
 
 NAME = "oidc-provider"
 SCENARIOS = {}
@@ -59,11 +59,14 @@ class Stage:
         key = world.signing_key("signing-key.pem")
         keys = {"jwks": {"keys": [pki.jwk(key)]}, "token_endpoint_auth_signing_alg": "ES256"}
         stranger = pki.issue("stranger", "/O=Practice/CN=somebody")
+        to_providers = free_port()
+        tell = f"https://localhost:{to_providers}/providers/basic/backchannel-logout"
         clients = [
-            client("relais:basic", "client_secret_basic", client_secret=SECRET),
+            client("relais:basic", "client_secret_basic", client_secret=SECRET, backchannel_logout_uri=tell),
             client("relais-es256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="ES256"),
             client("relais-ps256", "client_secret_basic", client_secret=SECRET, id_token_signed_response_alg="PS256"),
             client("relais-wrong", "client_secret_basic", client_secret="another secret, longer than it has to be"),
+            client("relais-refresh", "client_secret_basic", client_secret=SECRET),
             client("relais-post", "client_secret_post", client_secret=SECRET),
             client("relais-tls", "tls_client_auth", tls_client_auth_subject_dn=dn, **bound),
             client(
@@ -71,9 +74,14 @@ class Stage:
                 jwks={"keys": [pki.jwk("relais-self.key", "relais-self.pem")]},
             ),
             client("relais-jwt", "private_key_jwt", **keys),
+            client(
+                "relais-ping", "client_secret_basic", client_secret=SECRET, backchannel_token_delivery_mode="ping",
+                backchannel_client_notification_endpoint=f"https://localhost:{to_providers}/providers/ping/ciba",
+            ),
             client("relais-signed", "private_key_jwt", **keys, backchannel_authentication_request_signing_alg="ES256"),
         ]
-        self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients)
+        short = {"relais-refresh": 3}
+        self.op = world.oidc_provider(modes=["poll", "ping"], clients=clients, access_token_seconds=short)
         self.strict = world.oidc_provider(modes=["poll"], clients=clients, strict=True)
         basic = {"auth": "client_secret_basic", "client_secret_file": secret}
         signing = {"signing_key": key, "signing_alg": "ES256"}
@@ -85,8 +93,10 @@ class Stage:
                 "es256": registration("relais-es256", **basic, id_token_algs=["ES256"]),
                 "ps256": registration("relais-ps256", **basic, id_token_algs=["PS256"]),
                 "wrong": registration("relais-wrong", **basic),
+                "refresh": registration("relais-refresh", **basic, scope="openid profile offline_access"),
                 "post": registration("relais-post", "client_secret_post", client_secret_file=secret),
                 "self": registration("relais-self", "self_signed_tls_client_auth", certificates=[by_itself]),
+                "ping": registration("relais-ping", **basic, delivery="ping"),
                 "jwt": registration("relais-jwt", "private_key_jwt", **signing),
                 "signed": registration("relais-signed", "private_key_jwt", **signing, signed_requests=True),
                 "forged": registration("relais-jwt", "private_key_jwt", **{**signing, "signing_key": other_key}),
@@ -94,6 +104,7 @@ class Stage:
                 "stranger": registration("relais-tls", "tls_client_auth", certificates=[stranger]),
                 "no-certificate": registration("relais:basic", **basic, provider="strict"),
             },
+            to_providers,
         ).serve()
 
 
@@ -149,6 +160,14 @@ def poll_signed(stage):
     sign_in(stage, "signed", "signed")
 
 
+@scenario("ping, client_secret_basic")
+def ping(stage):
+    sign_in(stage, "ping", "ping")
+    heard = lambda: [line for line in stage.relais.log() if "/ciba" in line.get("route", "")]
+    told = until(heard, "the provider tells by itself")
+    expect([line["status"] for line in told] == [204], f"and is heard: {told}")
+
+
 @scenario("ID token signed by ES256")
 def es256(stage):
     sign_in(stage, "es256", "es256")
@@ -174,10 +193,54 @@ def rotation(stage):
     sign_in(stage, "after-rotation", "basic")
 
 
+@scenario("a session refreshed with rotation, for userinfo that could not be read before")
+def refresh(stage):
+    relais, op, hint = stage.relais, stage.op, "stays-long"
+    living = lambda: op.ask("GET", "/tokens").get(f"account:{hint}", 0)
+    op.ask("POST", "/userinfo/off")
+    login = relais.started(hint, registration="refresh")
+    op.decide(hint, "approve")
+    status, session = relais.pick_up(login)
+    handle = session["session_handle"]
+    expect((status, session["subject"]["complete"]) == (201, False), f"a session without userinfo: {status} {session}")
+    until(lambda: living() == 1, "the access token has expired, the refresh token has not")
+    op.ask("POST", "/userinfo/on")
+    told = until(lambda: relais.userinfo(handle)[0] == 200 and relais.userinfo(handle)[1], "userinfo is read")
+    expect(told["family_name"] == "Test", f"with a new access token: {told}")
+    expect(op.ask("GET", "/refreshes") == {"relais-refresh": 1}, "one refresh, whatever was tried meanwhile")
+    status, session = relais.session(handle)
+    expect((status, session["upstream"], session["subject"]["complete"]) == (200, "live", True), f"it goes on: {session}")
+    expect(relais.sign_out(handle)[0] == 204, "the session has ended")
+    until(lambda: living() == 0, "the tokens of the refresh are revoked")
+
+
+@scenario("tokens revoked at the end of a session, by every method")
+def revocation(stage):
+    for name in ("basic", "post", "tls", "self", "jwt"):
+        hint = f"signs-out-{name}"
+        living = lambda: stage.op.ask("GET", "/tokens").get(f"account:{hint}", 0)
+        handle = sign_in(stage, hint, name)["session_handle"]
+        expect(living() > 0, "there is a token")
+        expect(stage.relais.sign_out(handle)[0] == 204, "the session has ended")
+        until(lambda: living() == 0, f"{name}: its tokens are revoked")
+        status, problem = stage.relais.session(handle)
+        expect((status, problem["reason"]) == (401, "logout"), f"nothing opens it: {status} {problem}")
+
+
+@scenario("back-channel logout")
+def logout(stage):
+    handle = sign_in(stage, "leaves", "basic")["session_handle"]
+    other = sign_in(stage, "stays", "basic")["session_handle"]
+    stage.op.ask("POST", "/left/relais%3Abasic/leaves")
+    status, problem = stage.relais.session(handle)
+    expect((status, problem["reason"]) == (401, "idp_logout"), f"the provider has ended it: {status} {problem}")
+    expect(stage.relais.session(other)[0] == 200, "and nobody else's session")
+
+
 @scenario("doctor: all is well by every method, and nobody is rung")
 def doctor(stage):
     before = stage.op.rings()
-    for name in ("basic", "post", "tls", "self", "jwt", "signed"):
+    for name in ("basic", "post", "tls", "self", "jwt", "signed", "ping"):
         code, out, err = stage.relais.doctor("--registration", name)
         expect(code == 0, f"{name}: exit code 0 expected, not {code}: {out}{err}")
     for name in ("wrong", "stranger", "forged"):

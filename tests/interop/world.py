@@ -234,8 +234,8 @@ class World:
     def oidc_provider(self, **settings):
         return OidcProvider(self, settings)
 
-    def relais(self, providers, registrations):
-        return Relais(self, providers, registrations)
+    def relais(self, providers, registrations, to_providers=None):
+        return Relais(self, providers, registrations, to_providers)
 
 
 class OidcProvider:
@@ -246,7 +246,8 @@ class OidcProvider:
         settings = {"cert": pki.path("server.pem"), "key": pki.path("server.key"), "ca": pki.path("ca.pem"), **settings}
         file = world.folder / f"{world.name('settings')}.json"
         file.write_text(json.dumps(settings))
-        environment = {"PATH": os.environ["PATH"]}
+        # Its notifications go to a server of ours.
+        environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": pki.path("ca.pem")}
         self.process = world.start(
             "oidc-provider",
             ["node", str(HERE / "oidc-provider.mjs"), str(file)],
@@ -287,12 +288,12 @@ def toml(value):
 
 
 class Relais:
-    """A production configuration, and the verbs on it."""
+    """A production configuration, and the verbs on it. `to_providers`: the port that providers call, where they do."""
 
     SECRET = "a-secret-that-only-these-tests-know-0123456789"
 
-    def __init__(self, world, providers, registrations):
-        self.world = world
+    def __init__(self, world, providers, registrations, to_providers):
+        self.world, self.to_providers = world, to_providers
         self.port, self.ops = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
         self.roots = world.pki.path("ca.pem")
@@ -321,6 +322,9 @@ class Relais:
         section("keys.ring.persons", file=self._key("key-persons"))
         section("listeners.clients", bind=f"127.0.0.1:{self.port}", public_url=self.url, tls=[pair])
         section("listeners.ops", bind=f"127.0.0.1:{self.ops}")
+        if self.to_providers is not None:
+            here = f"https://localhost:{self.to_providers}"
+            section("listeners.providers", bind=f"127.0.0.1:{self.to_providers}", public_url=here, tls=[pair])
         for name, keys in providers.items():
             section(f"providers.{name}", **{"profile": "generic", "environment": "test", "ca": pki.path("ca.pem"), **keys})
         for name, keys in registrations.items():
@@ -389,6 +393,9 @@ class Relais:
 
     def userinfo(self, handle):
         return self.call("GET", "/v1/session/userinfo", None, {"Authorization": f"Bearer {handle}"})
+
+    def sign_out(self, handle):
+        return self.call("DELETE", "/v1/session", None, {"Authorization": f"Bearer {handle}"})
 
     def log(self):
         """The lines of the server's log."""

@@ -17,4 +17,5 @@ mod refresh;
 mod requests;
 mod sign_in;
 mod targets;
+mod upgrade;
 mod waiting;

@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["domain", "app", "bench", "client", "practice", "simulator", "config", "crypto", "telemetry"]),
     ("telemetry", &["domain"]),
+    ("fuzzing", &["client", "config", "crypto", "engine", "http", "provider"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

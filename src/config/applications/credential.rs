@@ -96,6 +96,11 @@ fn read_keys(reader: &Reader<'_>) -> Option<ApplicationCredential> {
             reader.problem("jwks_file", what, "name an existing file that Relais may read");
             None
         }
+        Err(error @ JwksFileError::Writable { .. }) => {
+            // It says itself what to do.
+            reader.problem("jwks_file", error.to_string(), "");
+            None
+        }
         Err(JwksFileError::Unusable { source, .. }) => {
             let fix = "write the public keys of the application into it";
             reader.problem("jwks_file", format!("{} {source}", file.display()), fix);

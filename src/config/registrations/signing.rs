@@ -1,10 +1,13 @@
 //! What a registration signs with, and what its assertions say.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use super::RegistrationSettings;
 use crate::config::reader::Reader;
 use crate::crypto::signer::{Signer, SignerError};
 use crate::crypto::signing_key::SigningAlg;
+use crate::domain::registration::Registration;
 
 /// For whom an assertion is made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +31,8 @@ pub struct SigningSettings {
     pub published: Vec<PathBuf>,
     /// Whether authentication requests are signed.
     pub requests: bool,
+    /// What the keys were when this was read, by thumbprint (RFC 7638), in the same order.
+    pub thumbprints: Vec<String>,
 }
 
 /// Keys that go with `private_key_jwt` only.
@@ -60,9 +65,8 @@ pub(super) fn read(reader: &Reader<'_>, signs_actor_tokens: bool) -> Option<Sign
     let key = reader.file("signing_key")?;
     let signer = check(reader, "signing_key", &key);
     let published = reader.files("published_keys");
-    for file in &published {
-        check(reader, "published_keys", file);
-    }
+    let others: Vec<Signer> =
+        published.iter().filter_map(|file| check(reader, "published_keys", file)).collect();
     let (alg, signer) = (alg?, signer?);
     if !signer.fits(alg) {
         let what = format!("{} does not sign by {}", key.display(), alg.as_str());
@@ -70,7 +74,32 @@ pub(super) fn read(reader: &Reader<'_>, signs_actor_tokens: bool) -> Option<Sign
         reader.problem("signing_key", what, fix);
         return None;
     }
-    Some(SigningSettings { alg, key, published, requests })
+    let thumbprints = std::iter::once(&signer).chain(&others).map(|signer| signer.kid().to_owned()).collect();
+    Some(SigningSettings { alg, key, published, requests, thumbprints })
+}
+
+/// A key is known at one provider. What it signed for one could be presented to another by whoever makes the metadata
+/// of the first name the second as its audience.
+pub(super) fn refuse_shared(root: &Reader<'_>, registrations: &[RegistrationSettings]) {
+    let mut owners: BTreeMap<&str, &Registration> = BTreeMap::new();
+    for settings in registrations {
+        let Some(signing) = &settings.signing else { continue };
+        let own = &settings.registration;
+        let mut shared = None;
+        for (place, thumbprint) in signing.thumbprints.iter().enumerate() {
+            let owner = *owners.entry(thumbprint).or_insert(own);
+            if owner.provider != own.provider {
+                shared = shared.or(Some((place, owner)));
+            }
+        }
+        let Some((place, owner)) = shared else { continue };
+        let key = if place == 0 { "signing_key" } else { "published_keys" };
+        root.section("registrations").section(own.name.as_str()).problem(
+            key,
+            format!("is a key of the registration {} at the provider {} too", owner.name, owner.provider),
+            "make a key of its own for each provider with `relais keys generate --signing ALG --out FILE`",
+        );
+    }
 }
 
 /// For whom assertions are made, and of which type they are.
@@ -92,7 +121,7 @@ pub(super) fn read_assertion(reader: &Reader<'_>) -> Option<(Audience, Option<St
     Some((audience, typ))
 }
 
-fn check(reader: &Reader<'_>, key: &str, file: &std::path::Path) -> Option<Signer> {
+fn check(reader: &Reader<'_>, key: &str, file: &Path) -> Option<Signer> {
     let error = match Signer::load(file) {
         Ok(signer) => return Some(signer),
         Err(error) => error,

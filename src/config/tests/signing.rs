@@ -89,6 +89,44 @@ fn a_signing_key_that_does_not_do_is_refused() {
 }
 
 #[test]
+fn a_key_is_known_at_one_provider() {
+    let mut house = signing();
+    house.set("registrations.by-secret.auth", Some("\"private_key_jwt\""));
+    house.set("registrations.by-secret.client_secret_file", None);
+    house.set("registrations.by-secret.signing_key", Some("\"keys/ec.pem\""));
+    house.set("registrations.by-secret.signing_alg", Some("\"ES256\""));
+    house.good();
+
+    // Elsewhere, whatever the file is called.
+    std::fs::copy(house.path("keys/ec.pem"), house.path("keys/copy.pem")).expect("copied");
+    house.set("registrations.real.auth", Some("\"private_key_jwt\""));
+    house.set("registrations.real.client_secret_file", None);
+    house.set("registrations.real.signing_key", Some("\"keys/copy.pem\""));
+    house.set("registrations.real.signing_alg", Some("\"ES256\""));
+    let problem = house.problem();
+    assert!(
+        problem.starts_with("registrations.real.signing_key: is a key of the registration "),
+        "{problem}"
+    );
+    assert!(problem.contains(" at the provider psc-bas too; make a key of its own"), "{problem}");
+
+    // It would sign one day.
+    key(&house, "own.pem", SigningAlg::Es256);
+    house.set("registrations.real.signing_key", Some("\"keys/own.pem\""));
+    house.good();
+    house.set("registrations.real.published_keys", Some("[\"keys/copy.pem\"]"));
+    let problem = house.problem();
+    assert!(
+        problem.starts_with("registrations.real.published_keys: is a key of the registration "),
+        "{problem}"
+    );
+
+    // One problem for a registration, however many keys it shares.
+    house.set("registrations.real.signing_key", Some("\"keys/ec.pem\""));
+    assert!(house.problem().starts_with("registrations.real.signing_key: "));
+}
+
+#[test]
 fn a_certificate_that_chains_to_nothing_is_accepted_where_it_may() {
     let mut house = House::new();
     let other = DevPki::generate("lps", made()).expect("a PKI");
@@ -119,6 +157,7 @@ fn an_application_declares_its_public_keys_alone() {
     let jwk = Signer::load(&file).expect("a key").jwk(SigningAlg::Es256);
     let write = |house: &House, text: String| {
         std::fs::write(house.path("keys/set.json"), text).expect("written");
+        house.chmod("keys/set.json", 0o644);
     };
     write(&house, serde_json::json!({ "keys": [jwk] }).to_string());
     house.set("applications.by-secret.secret_file", None);
@@ -132,6 +171,10 @@ fn an_application_declares_its_public_keys_alone() {
     };
     assert_eq!(keys.len(), 1);
     assert_eq!(of("by-secret").pick_up_repeat.as_secs(), 60, "below a login the token alone counts");
+
+    house.chmod("keys/set.json", 0o664);
+    assert!(house.problem().contains("chmod go-w "), "{}", house.problem());
+    house.chmod("keys/set.json", 0o644);
 
     let mut private = jwk.clone();
     private["d"] = serde_json::json!("canary");

@@ -1,13 +1,12 @@
-use uuid::Uuid;
-
 use super::*;
 use crate::crypto::testing::{Seeded, key, ring};
 
-const GRANT: GrantId = GrantId(Uuid::from_u128(1));
-const OTHER: GrantId = GrantId(Uuid::from_u128(2));
+const GRANT: Place = Place::grant(GrantId(Uuid::from_u128(1)));
+const OTHER: Place = Place::grant(GrantId(Uuid::from_u128(2)));
+const OUTBOX: Place = Place::outbox(OutboxId(Uuid::from_u128(1)));
 
-fn context(grant_id: GrantId, tenant: &'static str, registration: &'static str) -> WrapContext<'static> {
-    WrapContext { grant_id, tenant, registration }
+fn context(place: Place, tenant: &'static str, registration: &'static str) -> WrapContext<'static> {
+    WrapContext { place, tenant, registration }
 }
 
 fn opened(result: Result<SecretBytes, SealError>) -> Result<Vec<u8>, SealError> {
@@ -27,12 +26,13 @@ fn what_was_sealed_opens_in_its_place() {
 }
 
 #[test]
-fn r_k_01_a_ciphertext_moved_to_another_row_or_column_does_not_open() {
+fn r_k_01_a_ciphertext_moved_to_another_row_column_or_table_does_not_open() {
     let random = Seeded::new(2);
     let key = DataKey::draw(&random);
     let sealed = key.seal(&random, "tokens", GRANT, b"secret").expect("sealed");
     assert_eq!(opened(key.open("tokens", OTHER, &sealed)), Err(SealError::NotAuthentic));
     assert_eq!(opened(key.open("claims", GRANT, &sealed)), Err(SealError::NotAuthentic));
+    assert_eq!(opened(key.open("tokens", OUTBOX, &sealed)), Err(SealError::NotAuthentic));
     let other_key = DataKey::draw(&random);
     assert_eq!(opened(other_key.open("tokens", GRANT, &sealed)), Err(SealError::NotAuthentic));
 }
@@ -71,6 +71,10 @@ fn the_associated_data_is_the_documented_one() {
         Ok("1|grants|tokens|00000000-0000-0000-0000-000000000001")
     );
     assert_eq!(
+        column_aad("tokens", OUTBOX).as_deref(),
+        Ok("1|outbox|tokens|00000000-0000-0000-0000-000000000001")
+    );
+    assert_eq!(
         wrap_aad("2026-11", &context(GRANT, "cabinet", "lps-bas")).as_deref(),
         Ok("1|2026-11|grants|00000000-0000-0000-0000-000000000001|cabinet|lps-bas")
     );
@@ -106,6 +110,7 @@ fn r_k_01_a_wrap_moved_to_another_grant_tenant_or_registration_does_not_open() {
     let wraps = ring.wrap(&random, &key, &context(GRANT, "cabinet", "lps-bas")).expect("wrapped");
     for moved in [
         context(OTHER, "cabinet", "lps-bas"),
+        context(OUTBOX, "cabinet", "lps-bas"),
         context(GRANT, "clinique", "lps-bas"),
         context(GRANT, "cabinet", "lps-prod"),
     ] {

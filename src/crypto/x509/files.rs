@@ -16,6 +16,9 @@ use crate::domain::time::Timestamp;
 /// Far more than a private key is long, far less than hurts.
 const KEY_LIMIT: u64 = 64 * 1024;
 
+/// The version of X.509 that TLS libraries take (RFC 5280 §4.1.2.1).
+const VERSION: u32 = 3;
+
 /// Why a certificate or its key cannot be used. Names the file and says what to do.
 #[derive(Debug, Error)]
 pub enum CertError {
@@ -64,6 +67,16 @@ pub enum CertError {
     MalformedCertificate {
         /// Which one.
         certificate: String,
+    },
+    /// The certificate is of an old version of X.509, as tools make it that are given no extensions.
+    #[error(
+        "{certificate} is of X.509 version {version}, which TLS does not take: have one of version 3 made, with extensions (`openssl x509 -req … -extfile FILE`)"
+    )]
+    OldVersion {
+        /// Which one.
+        certificate: String,
+        /// Its version.
+        version: u32,
     },
     /// The key is of no kind that TLS can use.
     #[error("{key} is of no supported kind: RSA (2048 bits and more), ECDSA P-256, P-384, P-521 or Ed25519")]
@@ -179,11 +192,18 @@ fn check(
     let Some(Ok(own)) = chain.first().map(Certificate::parse) else {
         return Err(CertError::MalformedCertificate { certificate });
     };
+    if own.version() != VERSION {
+        return Err(CertError::OldVersion { certificate, version: own.version() });
+    }
     let Ok(signer) = any_supported_type(key) else {
         return Err(CertError::UnsupportedKey { key: key_name });
     };
-    if CertifiedKey::new(chain.to_vec(), signer).keys_match().is_err() {
-        return Err(CertError::Mismatch { key: key_name, certificate });
+    match CertifiedKey::new(chain.to_vec(), signer).keys_match() {
+        Ok(()) => {}
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            return Err(CertError::Mismatch { key: key_name, certificate });
+        }
+        Err(_) => return Err(CertError::MalformedCertificate { certificate }),
     }
     if now < own.not_before() {
         return Err(CertError::NotYetValid { certificate, not_before: own.not_before() });

@@ -32,6 +32,17 @@ EXvMTNb46xk37OcwEsKneHLW6WzBsQIgH7vV3Rn6oWghqfLkLS/teYgEQAzdCHt3
 9nS2bNflFKo=
 -----END CERTIFICATE-----";
 
+/// Made with `openssl x509 -req` without extensions, which gives version 1.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBGDCBvwIUXZik8vLmkhfeWYPSXaUH4mnQ3r0wCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDbHBzMCAXDTI2MTEyNjE1MjExOFoYDzIxMjYxMTAyMTUyMTE4WjAOMQww
+CgYDVQQDDANscHMwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQFlcjtWsFMHq36
+oU0YjQsD8vV8Ys88qfTtboBCwDf2lcwJMPNDz1TiKyrTw19UXwNPH3/iyjzxUaOK
+lQt3aRh6MAoGCCqGSM49BAMCA0gAMEUCIQCjZCmyQ7Pp2qwnhxJxc2Ljzq28jlaW
+zJzmnsWAls3epgIgY+h1XMoP9GXuslem1A04BINxBKk3o6tx1E+O3GXHkh4=
+-----END CERTIFICATE-----";
+
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -89,6 +100,22 @@ fn bytes_that_are_no_certificate_or_more_than_one_are_refused() {
     for bad in [vec![], vec![0x30, 0x00], good[..good.len() - 1].to_vec(), longer] {
         assert_eq!(Certificate::parse(&CertificateDer::from(bad)), Err(NotACertificate));
     }
+}
+
+#[test]
+fn an_old_version_is_told_apart_from_a_key_of_somebody_else() {
+    assert_eq!((parsed(VERSION_1).version(), parsed(FROM_OPENSSL).version()), (1, 3));
+    let mut issued = ca().issue_client("lps", NOW, NOW + DAY).expect("issued");
+    VERSION_1.clone_into(&mut issued.certificate);
+    let (_folder, certificate, key) = written(&issued);
+    let error = load_pair(&certificate, &key, NOW).err().expect("refused");
+    assert!(matches!(error, CertError::OldVersion { version: 1, .. }), "{error:?}");
+    let told = error.to_string();
+    assert!(
+        told.contains(&format!("the certificate {} is of X.509 version 1", certificate.display())),
+        "{told}"
+    );
+    assert!(told.contains("have one of version 3 made"), "{told}");
 }
 
 #[test]

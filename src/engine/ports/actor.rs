@@ -32,6 +32,8 @@ pub enum ActorKind {
     Holder,
     /// Relais itself.
     Engine,
+    /// A provider that tells about a login by itself, by the login's notification token.
+    Provider,
 }
 
 impl ActorKind {
@@ -42,6 +44,7 @@ impl ActorKind {
             Self::Application => "application",
             Self::Holder => "holder",
             Self::Engine => "engine",
+            Self::Provider => "provider",
         }
     }
 }

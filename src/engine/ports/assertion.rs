@@ -13,6 +13,8 @@ pub struct SpendAssertion {
     pub application: ApplicationName,
     /// Its name.
     pub jti: String,
+    /// The thumbprint (RFC 7638) of the key that signed it.
+    pub jkt: String,
     /// Drawn by the caller.
     pub attempt: Attempt,
     /// When the call is made.

@@ -7,7 +7,10 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{ExchangeAnswer, ExchangeRequest, RefreshAnswer, RefreshRequest};
+use super::{
+    ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked,
+};
+use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::names::{ProviderName, RegistrationName};
@@ -102,6 +105,15 @@ pub struct PollRequest {
     pub expectation: Expectation,
 }
 
+/// A poll that is over.
+pub struct Polled {
+    /// When it went out to the provider, from where the next interval counts: later than it was asked for where a
+    /// connection had to be made. `None`: it never did.
+    pub sent: Option<Monotonic>,
+    /// What it came back with.
+    pub answer: PollAnswer,
+}
+
 /// What a poll came back with.
 pub enum PollAnswer {
     /// `authorization_pending`.
@@ -145,6 +157,8 @@ pub struct Announcement {
     pub auth_req_id: Secret,
     /// Whether the outcome itself came along.
     pub has_outcome: bool,
+    /// The tokens that it came with, where they can be read: not judged.
+    pub tokens: Option<Tokens>,
 }
 
 /// A provider's message says nothing that could be understood.
@@ -228,10 +242,10 @@ pub trait Providers: Send + Sync + 'static {
     ) -> Result<Acknowledgement, StartFailure>;
 
     /// Sends one token request, once, and judges the answer.
-    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> PollAnswer;
+    async fn poll(&self, registration: &RegistrationName, request: PollRequest) -> Polled;
 
     /// Which request a provider's message is about. Asks nobody and believes nothing.
-    fn announcement(&self, message: &SecretBytes) -> Result<Announcement, Unreadable>;
+    fn announcement(&self, message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable>;
 
     /// Judges an outcome that a provider has sent by itself. Asks for signing keys at most.
     async fn judge_pushed(&self, registration: &RegistrationName, pushed: PushedOutcome) -> PushVerdict;
@@ -256,4 +270,24 @@ pub trait Providers: Send + Sync + 'static {
         access_token: &Secret,
         claims: &GrantClaims,
     ) -> Result<Userinfo, UserinfoError>;
+
+    /// Tells that a token is not needed any more (RFC 7009). May be told twice.
+    async fn revoke(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        kind: Revoked,
+        token: &Secret,
+    ) -> Heard;
+
+    /// Tells that the person of an ID token has left (OpenID Connect RP-Initiated Logout). May be told twice.
+    async fn end_session(
+        &self,
+        registration: &RegistrationName,
+        x5t: Option<&str>,
+        id_token: &Secret,
+    ) -> Heard;
+
+    /// Judges a logout token that has been presented. Asks for signing keys at most.
+    async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict;
 }

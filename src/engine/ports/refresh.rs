@@ -129,7 +129,7 @@ pub enum RefreshAnswer {
     /// `invalid_grant`: the refresh token is worth nothing, and will never be again.
     Refused,
     /// New tokens, with an ID token that must not be believed.
-    NotBelieved(Box<FreshTokens>),
+    NotBelieved,
     /// Nothing was sent, or the provider said no for a reason that may pass. The refresh token is not spent.
     Declined {
         /// `Retry-After`.

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::{
-    Actor, ClaimRefresh, EndRefused, RefreshClaim, RefreshMiss, Renewal, RenewalOutcome, SpendAssertion,
+    Actor, ClaimRefresh, EndRefused, Endings, Note, Notifiable, RefreshClaim, RefreshMiss, Renewal,
+    RenewalOutcome, SpendAssertion,
 };
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
@@ -181,6 +182,8 @@ pub struct Approve {
     pub login_id: LoginId,
     /// The caller's attempt.
     pub attempt: Attempt,
+    /// Who brought them, for the audit record.
+    pub by: Actor,
     /// When the tokens arrived.
     pub now: Timestamp,
     /// When the pick-up window closes.
@@ -189,20 +192,6 @@ pub struct Approve {
     pub tokens: Tokens,
     /// To be sealed.
     pub claims: GrantClaims,
-}
-
-/// The login that a provider's notification is about, as far as its token says.
-pub struct Notifiable {
-    /// As it is now, whatever its state.
-    pub login: Login,
-    /// The scopes that were requested.
-    pub scope: Vec<String>,
-    /// The `acr_values` that were requested.
-    pub acr_values: Vec<String>,
-    /// Keyed hash of the provider's name of the request; `None` where it was never acknowledged.
-    pub request: Option<KeyedHash>,
-    /// Whether the outcome has been announced before.
-    pub is_announced: bool,
 }
 
 /// Who won a transition of a login. Exactly one caller does.
@@ -322,7 +311,8 @@ pub enum UseOutcome {
     SessionOver,
 }
 
-/// The end of a session. Its grant is wiped in the same transaction.
+/// The end of a session. Its grant is wiped in the same transaction; what the provider must still be told moves into the
+/// outbox.
 #[derive(Clone, Debug)]
 pub struct EndSession {
     /// Which session.
@@ -362,6 +352,8 @@ pub struct Counts {
     pub logins_pending: u64,
     /// Sessions that are `active`.
     pub sessions_active: u64,
+    /// Entries of the outbox.
+    pub outbox: u64,
 }
 
 /// What housekeeping removed.
@@ -373,7 +365,7 @@ pub struct Purged {
 
 /// The database: SQLite or PostgreSQL.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Endings {
     // --- logins -------------------------------------------------------------------------------------------
 
     /// – → `starting`: claims the idempotency key, takes the person slot (cancelling a replaceable login where
@@ -385,7 +377,7 @@ pub trait Store: Send + Sync + 'static {
     async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<Transition, StoreError>;
 
     /// To `denied`, `expired`, `failed` or `cancelled`. Wipes the grant but for the hint, which
-    /// [`Store::housekeep`] wipes when the login is no longer readable.
+    /// [`Store::housekeep`] wipes when the login is no longer readable; its tokens move into the outbox.
     async fn end_login(&self, end: EndLogin, by: &Actor) -> Result<Transition, StoreError>;
 
     /// The earlier start with this key, where there was one: the answer of a repetition, whatever has changed since.
@@ -420,7 +412,8 @@ pub trait Store: Send + Sync + 'static {
     /// Which of `due` are still pending and `owner`'s: the question before each batch of sends.
     async fn still_mine(&self, owner: NodeId, due: &[LoginId]) -> Result<Vec<LoginId>, StoreError>;
 
-    /// `pending` → `approved`; frees the slot. Guarded by status alone: the answer counts, whoever got it.
+    /// `pending` → `approved`; frees the slot. Guarded by status alone: the answer counts, whoever got it. Lost although
+    /// the login is still pending: another login has been approved by this very ID token before.
     async fn approve(&self, approve: Approve) -> Result<Transition, StoreError>;
 
     /// The login that a token opens, by any of its candidate hashes. Ended ones are found for
@@ -432,11 +425,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Remembers which request a notification named before its login was acknowledged; [`Store::acknowledge`] compares.
     /// The last one counts. `false` where the login is not `starting` (any more).
-    async fn remember_announcement(&self, login_id: LoginId, request: &KeyedHash)
-    -> Result<bool, StoreError>;
+    async fn remember_announcement(&self, note: Note, request: &KeyedHash) -> Result<bool, StoreError>;
 
     /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
-    async fn announce(&self, login_id: LoginId, now: Timestamp) -> Result<bool, StoreError>;
+    async fn announce(&self, note: Note) -> Result<bool, StoreError>;
+
+    /// Records that tokens came for a login that had ended without a session. `true` once in the life of a login.
+    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError>;
 
     /// The pending logins of a node whose outcome has been announced.
     async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;
@@ -543,8 +538,9 @@ pub trait Store: Send + Sync + 'static {
 
     // --- callers ------------------------------------------------------------------------------------------
 
-    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over.
-    async fn spend_assertion(&self, spend: SpendAssertion) -> Result<bool, StoreError>;
+    /// Takes an assertion, once: `true` for exactly one caller over all nodes, until its time is over. `false` has its
+    /// audit record.
+    async fn spend_assertion(&self, spend: SpendAssertion, by: &Actor) -> Result<bool, StoreError>;
 
     // --- upkeep -------------------------------------------------------------------------------------------
 
@@ -555,7 +551,7 @@ pub trait Store: Send + Sync + 'static {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Wipes what is no longer readable and deletes what nobody needs: hints of logins that ended more than
-    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions and slots past their time, logins and sessions
+    /// [`crate::domain::login::READABLE_AFTER_END`] ago, replays, assertions, logout tokens and slots past their time, logins and sessions
     /// that ended more than 7 days ago. Bounded per call.
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! `DELETE /v1/session`: ends the session here, at once.
+//! `DELETE /v1/session`: ends the session here, at once; its provider is told afterwards.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 
 /// End the session
 ///
-/// At once, here; its handle opens nothing any more.
+/// At once, here: its handle opens nothing any more. Its provider is told afterwards, and no call waits for that.
 #[utoipa::path(
     delete, path = "/v1/session", operation_id = "endSession", tag = "Session",
     security(("session_handle" = [])),

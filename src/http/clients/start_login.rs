@@ -178,7 +178,7 @@ pub(super) async fn handle(
 
 /// The start body (contract: "Start body"). `scope` and `acr_values` are texts with spaces, as OAuth writes them. The
 /// rules of the hint, of the `binding_message` and of what a registration allows are the engine's.
-fn read(body: Value, context: &RequestContext, caller: &Caller) -> Result<StartLogin, Problem> {
+pub(super) fn read(body: Value, context: &RequestContext, caller: &Caller) -> Result<StartLogin, Problem> {
     let mut body = Fields::new(body).map_err(Problem::invalid_request)?;
     let login_hint = body.required_text("login_hint");
     let start = StartLogin {

@@ -13,6 +13,7 @@ use super::{CLIENT_ASSERTION, authorization, single};
 use crate::domain::application::Application;
 use crate::domain::secret::Secret;
 use crate::engine::authenticate::{AuthenticateError, Authenticated, Credential};
+use crate::engine::ports::ActorKind;
 use crate::http::clients::ClientsState;
 use crate::http::front::RequestContext;
 use crate::http::problem::{Code, Problem};
@@ -31,14 +32,16 @@ impl FromRequestParts<ClientsState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &ClientsState) -> Result<Self, Problem> {
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
         let (credential, id) = credential(parts, state, &context)?;
-        let authenticated = state.engine.authenticate(&credential).await.map_err(|error| match &error {
-            AuthenticateError::Assertion { rule } => {
-                Problem::new(Code::ApplicationUnauthenticated).detail(detail_of(rule))
-            }
-            AuthenticateError::Unknown => Problem::new(Code::ApplicationUnauthenticated),
-            AuthenticateError::Disabled => Problem::new(Code::ApplicationDisabled),
-            AuthenticateError::Store(source) => Problem::store(source),
-        })?;
+        let by = context.actor(ActorKind::Application);
+        let authenticated =
+            state.engine.authenticate(&credential, &by).await.map_err(|error| match &error {
+                AuthenticateError::Assertion { rule } => {
+                    Problem::new(Code::ApplicationUnauthenticated).detail(detail_of(rule))
+                }
+                AuthenticateError::Unknown => Problem::new(Code::ApplicationUnauthenticated),
+                AuthenticateError::Disabled => Problem::new(Code::ApplicationDisabled),
+                AuthenticateError::Store(source) => Problem::store(source),
+            })?;
         let Authenticated { application, jkt } = authenticated;
         context.note_application(&application.name);
         Ok(Self { application, credential: jkt.map_or(id, |jkt| format!("jkt:{jkt}")) })
@@ -75,7 +78,7 @@ fn credential(
 }
 
 /// The one `Relais-Client-Assertion` header.
-fn assertion(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+pub(super) fn assertion(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
     let refused = |detail| Problem::new(Code::ApplicationUnauthenticated).detail(detail);
     let value = single(headers, &CLIENT_ASSERTION)
         .map_err(|()| refused("There is more than one Relais-Client-Assertion header."))?;
@@ -89,16 +92,20 @@ fn detail_of(rule: &str) -> &'static str {
     match rule {
         "aud" => "The assertion's aud must be this server's public URL: one text, not a list.",
         "exp" => "The assertion's exp must lie ahead, and at most 60 seconds ahead.",
-        "iat" | "nbf" => "The assertion's iat or nbf lies ahead: compare the clocks.",
-        "jti" => {
-            "The assertion's jti is missing or has been presented before: make an assertion for each call."
+        "iat" => {
+            "The assertion's iat lies ahead, or more than 65 seconds before its exp: compare the clocks, and make an assertion for each call."
+        }
+        "nbf" => "The assertion's nbf lies ahead: compare the clocks.",
+        "jti" => "The assertion's jti must be a text of 1 to 256 bytes, new for each assertion.",
+        "replayed" => {
+            "The assertion's jti has been presented before: make an assertion for each call, also for a repeated one."
         }
         _ => "The assertion's iss and sub must both be the application's name.",
     }
 }
 
 /// Name and secret, each form-encoded before they were joined (RFC 6749 §2.3.1).
-fn basic(credentials: &str) -> Option<(String, Secret)> {
+pub(super) fn basic(credentials: &str) -> Option<(String, Secret)> {
     let joined = Zeroizing::new(STANDARD.decode(credentials).ok()?);
     let joined = std::str::from_utf8(&joined).ok()?;
     let (name, secret) = joined.split_once(':')?;

@@ -1,14 +1,17 @@
-//! Request bodies: strict JSON of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
+//! Request bodies: strict JSON, or a form, of a bounded size, 16 KiB where nothing else is said, within a time (R-H-02).
 
 use std::time::Duration;
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::domain::secret::SecretBytes;
 use crate::http::json::{self, FieldError};
 use crate::http::problem::{Code, Problem};
 
@@ -27,10 +30,10 @@ impl<S: Sync> FromRequest<S> for Body {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = receive_json(&parts.headers, body, MAX).await?;
-        if bytes.is_empty() {
+        if bytes.expose().is_empty() {
             return Ok(Self(None));
         }
-        json::read(&bytes).map(|value| Self(Some(value))).map_err(Problem::invalid_request)
+        json::read(bytes.expose()).map(|value| Self(Some(value))).map_err(Problem::invalid_request)
     }
 }
 
@@ -39,27 +42,59 @@ pub(in crate::http) async fn receive_json(
     headers: &HeaderMap,
     body: axum::body::Body,
     max: usize,
-) -> Result<Bytes, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
-        return Err(Problem::new(Code::RequestTooLarge));
-    }
-    let bytes = receive(body, max).await?;
-    if bytes.is_empty() || is_json(headers) {
+) -> Result<SecretBytes, Problem> {
+    let bytes = receive(headers, body, max).await?;
+    if bytes.expose().is_empty() || is_json(headers) {
         Ok(bytes)
     } else {
         Err(Problem::new(Code::UnsupportedMediaType))
     }
 }
 
-async fn receive(body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
+/// The bytes of a body of at most `max` that says to be a form.
+pub(in crate::http) async fn receive_form(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    max: usize,
+) -> Result<SecretBytes, Problem> {
+    let bytes = receive(headers, body, max).await?;
+    if is_form(headers) { Ok(bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+}
+
+/// A body may hold tokens, a hint, a code: there is one copy of it, of a size that never changes, and it is wiped. What
+/// the connection read it into is the connection's.
+async fn receive(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<SecretBytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(Problem::new(Code::RequestTooLarge));
+    }
     let incomplete = || {
         Problem::invalid_request(vec![FieldError::new("", "incomplete", "the body did not arrive in whole")])
     };
-    match tokio::time::timeout(PATIENCE, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    let mut body = Limited::new(body, max);
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(max).min(max);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+    let receiving = async {
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                bytes.extend_from_slice(&data);
+                wipe(data);
+            }
+        }
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    };
+    let received = tokio::time::timeout(PATIENCE, receiving).await;
+    match received {
+        Ok(Ok(())) => Ok(SecretBytes::new(std::mem::take(&mut *bytes))),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(Code::RequestTooLarge)),
         Ok(Err(_)) | Err(_) => Err(incomplete()),
+    }
+}
+
+/// Wipes what nobody else holds.
+fn wipe(data: Bytes) {
+    if let Ok(mut alone) = data.try_into_mut() {
+        alone.as_mut().zeroize();
     }
 }
 
@@ -76,6 +111,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     });
     let encoding = text(CONTENT_ENCODING);
     json && utf8 && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Notes {
 }
 
 impl RequestContext {
-    pub(super) fn of(headers: &HeaderMap, peer: Option<Peer>, random: &dyn Random) -> Self {
+    pub(in crate::http) fn of(headers: &HeaderMap, peer: Option<Peer>, random: &dyn Random) -> Self {
         let request_id: Arc<str> = headers
             .get(X_REQUEST_ID)
             .and_then(|value| value.to_str().ok())

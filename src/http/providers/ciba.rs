@@ -13,8 +13,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::ProvidersState;
 use crate::domain::registration::Delivery;
-use crate::domain::secret::{Secret, SecretBytes};
+use crate::domain::secret::Secret;
 use crate::engine::notified::NotifiedError;
+use crate::engine::ports::ActorKind;
 use crate::http::extract::receive_json;
 use crate::http::front::RequestContext;
 use crate::http::problem::{Code, Problem};
@@ -45,9 +46,8 @@ pub(super) async fn handle(
     context.note_login_id(notifier.login_id());
     let most = if notifier.delivery() == Delivery::Push { MAX_PUSH } else { MAX_PING };
     let message = receive_json(&parts.headers, body, most).await.map_err(IntoResponse::into_response)?;
-    // Takes the bytes over where nobody else holds them: no copy stays behind that is not wiped.
-    let message = SecretBytes::new(Vec::from(message));
-    state.engine.notified(notifier, message).await.map_err(|error| refused(&error))?;
+    let by = context.actor(ActorKind::Provider);
+    state.engine.notified(notifier, message, by).await.map_err(|error| refused(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -107,6 +107,38 @@ async fn r_c_08_a_body_is_read_up_to_its_cap_and_no_further() {
 }
 
 #[tokio::test]
+async fn a_request_is_sent_once_there_is_a_connection_and_not_before() {
+    let pki = Pki::new();
+    let server = started(&pki).await;
+    let server_url: url::Url = server.url("/echo").parse().expect("URL");
+    let behind = server_url.port().expect("a port");
+    let (connecting, gate) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let (knocks, opens) = (Arc::clone(&connecting), Arc::clone(&gate));
+    let port = raw(move |mut stream| {
+        let (knocks, opens) = (Arc::clone(&knocks), Arc::clone(&opens));
+        async move {
+            knocks.notify_one();
+            opens.notified().await;
+            let mut onward = TcpStream::connect(("127.0.0.1", behind)).await.expect("connected");
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+        }
+    })
+    .await;
+    let mut request = get(&format!("https://localhost:{port}/echo"));
+    request.method = http::Method::POST;
+    request.body = Some(b"body".to_vec());
+    let (sent, mut is_sent) = tokio::sync::oneshot::channel();
+    let client = pki.outbound(None);
+    let answer =
+        tokio::spawn(async move { client.send_telling(request, || sent.send(()).expect("awaited")).await });
+    connecting.notified().await;
+    is_sent.try_recv().expect_err("nothing is sent without a connection");
+    gate.notify_one();
+    assert_eq!(answer.await.expect("ran").expect("answer").body, b"body");
+    is_sent.try_recv().expect("sent");
+}
+
+#[tokio::test]
 async fn a_late_answer_leaves_the_outcome_unknown() {
     let pki = Pki::new();
     let server = started(&pki).await;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 use rustls::RootCertStore;
@@ -13,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{CertificateFiles, ClientAuth, ServerTlsSettings};
+use crate::crypto::file_stamp::FileStamp;
 use crate::crypto::x509::{CertError, Certificate, load_pair, load_pem_chain};
 use crate::domain::time::Timestamp;
 
@@ -57,13 +57,6 @@ pub(super) struct Snapshot {
     pub(super) not_after: Timestamp,
 }
 
-/// How a file looked from outside.
-#[derive(PartialEq, Eq, Debug)]
-pub(super) struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-}
-
 fn client_ca(settings: &ServerTlsSettings) -> Option<&Path> {
     match &settings.client_auth {
         ClientAuth::None => None,
@@ -74,15 +67,9 @@ fn client_ca(settings: &ServerTlsSettings) -> Option<&Path> {
 
 /// The stamps of all files in a fixed order; `None` where there is no file. Links are followed, so the swap of a
 /// directory behind a link is seen.
-pub(super) fn stamps(settings: &ServerTlsSettings) -> Vec<Option<Stamp>> {
+pub(super) fn stamps(settings: &ServerTlsSettings) -> Vec<Option<FileStamp>> {
     let pairs = settings.certificates.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]);
-    pairs
-        .chain(client_ca(settings))
-        .map(|path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some(Stamp { modified: metadata.modified().ok(), length: metadata.len() })
-        })
-        .collect()
+    pairs.chain(client_ca(settings)).map(FileStamp::of).collect()
 }
 
 pub(super) fn read(

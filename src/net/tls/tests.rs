@@ -1,13 +1,17 @@
 //! Choice and replacement of server certificates.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -116,14 +120,13 @@ impl Reloadable {
 async fn r_g_04_new_files_count_for_new_handshakes() {
     let fixture = Reloadable::start().await;
     let before = fixture.shown().await;
-    assert!(!fixture.tls.changed_on_disk());
+    assert!(fixture.tls.look(now()).is_none(), "nothing has changed");
     assert!(!fixture.tls.reload(now()).expect("readable"), "nothing new");
     let next = fixture.pki.server(&["localhost"]);
     fixture.replace(&next).await;
-    assert!(fixture.tls.changed_on_disk());
     assert_eq!(fixture.shown().await, before, "not yet");
-    assert!(fixture.tls.reload(now()).expect("valid"));
-    assert!(!fixture.tls.changed_on_disk());
+    assert!(matches!(fixture.tls.look(now()), Some(Ok(true))));
+    assert!(fixture.tls.look(now()).is_none());
     assert_eq!(fixture.shown().await, der(&next));
 }
 
@@ -134,9 +137,8 @@ async fn r_g_04_whatever_is_wrong_with_new_files_the_last_good_ones_stay() {
     let directory = fixture.pki.dir.path();
     let good = fixture.pki.server(&["localhost"]);
     let refuse = async |what: &str| {
-        assert!(fixture.tls.changed_on_disk(), "{what}");
-        let error = fixture.tls.reload(now()).expect_err(what);
-        assert!(!fixture.tls.changed_on_disk(), "{what}: told once");
+        let error = fixture.tls.look(now()).expect(what).expect_err(what);
+        assert!(fixture.tls.look(now()).is_none(), "{what}: told once");
         assert_eq!(fixture.shown().await, before, "{what}");
         error
     };
@@ -168,6 +170,87 @@ async fn r_g_04_whatever_is_wrong_with_new_files_the_last_good_ones_stay() {
     write(&directory.join("ca.pem"), fixture.pki.ca.certificate().as_bytes());
     assert!(fixture.tls.reload(now()).expect("all is well again"));
     assert_eq!(fixture.shown().await, der(&good));
+}
+
+#[tokio::test]
+async fn r_g_04_a_refused_key_is_taken_over_once_its_mode_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Reloadable::start().await;
+    let next = fixture.pki.server(&["localhost"]);
+    let files = fixture.pki.files("server", &next);
+    let mode = |mode| {
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    mode(0o644);
+    let error = fixture.tls.look(now()).expect("news").expect_err("refused");
+    assert!(matches!(error, TlsError::File(CertError::Shared { .. })), "{error:?}");
+    mode(0o600);
+    assert!(
+        matches!(fixture.tls.look(now()), Some(Ok(true))),
+        "neither its content nor its time has changed"
+    );
+    assert_eq!(fixture.shown().await, der(&next));
+}
+
+/// A client that has no certificate, and counts how often it is asked for one.
+#[derive(Debug, Default)]
+struct Asked(AtomicUsize);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn clients_are_asked_while_somebody_wants_their_certificate_and_a_resumed_session_does_not_hide_it() {
+    let pki = Pki::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (tls, _) = pki.tls(ClientAuth::Optional { ca: Some(pki.ca_file()) });
+        let server = Running::start(Some(Arc::clone(&tls)), axum::Router::new(), Limits::default()).await;
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(pki.ca.certificate().as_bytes()).expect("PEM"))
+            .expect("root");
+        let asked = Arc::new(Asked::default());
+        let config = ClientConfig::builder_with_provider(Arc::new(provider(|_| true)))
+            .with_protocol_versions(&[version])
+            .expect("version")
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(asked.clone());
+        let connector = TlsConnector::from(Arc::new(config));
+        // How often it is asked in one connection, and whether that resumes an earlier session.
+        let connect = async || {
+            let before = asked.0.load(Ordering::Relaxed);
+            let stream = TcpStream::connect(server.address).await.expect("connected");
+            let name = ServerName::try_from("localhost").expect("name");
+            let mut stream = connector.connect(name, stream).await.expect("handshake");
+            // A whole exchange: what a session is resumed with comes after the handshake.
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
+            let mut answer = Vec::new();
+            // How the connection ends is not the point here.
+            let _ = stream.read_to_end(&mut answer).await;
+            assert!(answer.starts_with(b"HTTP/1.1 404"), "{version:?}");
+            let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+            (asked.0.load(Ordering::Relaxed) - before, is_resumed)
+        };
+        assert_eq!(connect().await, (1, false), "{version:?}: as it comes");
+        tls.ask_clients(false);
+        assert_eq!(connect().await, (0, false), "{version:?}");
+        assert_eq!(connect().await, (0, true), "{version:?}: sessions are resumed");
+        tls.ask_clients(true);
+        assert_eq!(connect().await, (1, false), "{version:?}: a session from before is none here");
+        // New certificates change nothing about it.
+        tls.ask_clients(false);
+        pki.files("server", &pki.server(&["localhost"]));
+        assert!(tls.reload(now()).expect("valid"));
+        assert_eq!(connect().await, (0, false), "{version:?}");
+    }
 }
 
 #[test]

@@ -42,3 +42,49 @@ pub(super) fn fault(error: &OutboundError, url: &Url, last: Check) -> (Check, Fa
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::outbound::UnknownCause;
+
+    #[test]
+    fn each_cause_has_its_check_and_its_fault() {
+        let url = Url::parse("https://op.example/metadata").expect("a URL");
+        let (name, host) = (|| "op.example".to_owned(), || "op.example:443".to_owned());
+        let refused = TlsFailure::ClientCertificateRefused { alert: "unknown_ca" };
+        for (cause, check, expected) in [
+            (NotSentCause::InvalidUrl, Check::Dns, Fault::UrlNotAcceptable { host: host() }),
+            (NotSentCause::Dns, Check::Dns, Fault::NameNotResolved { host: name() }),
+            (NotSentCause::AddressRefused, Check::Dns, Fault::AddressRefused { host: name() }),
+            (NotSentCause::Connect, Check::Connection, Fault::NotConnected { host: host() }),
+            (NotSentCause::ConnectTimeout, Check::Connection, Fault::ConnectTimeout { host: host() }),
+            (NotSentCause::Tls(TlsFailure::UntrustedCa), Check::Tls, Fault::UntrustedCa { host: host() }),
+            (NotSentCause::Tls(TlsFailure::WrongHostName), Check::Tls, Fault::WrongHostName { host: host() }),
+            (
+                NotSentCause::Tls(TlsFailure::Expired),
+                Check::Tls,
+                Fault::ServerCertificateOutOfDate { host: host() },
+            ),
+            (
+                NotSentCause::Tls(TlsFailure::Other("x".to_owned())),
+                Check::Tls,
+                Fault::TlsFailed { host: host() },
+            ),
+            (
+                NotSentCause::Tls(refused),
+                Check::ClientCertificate,
+                Fault::ClientCertificateRefused { host: host(), alert: "unknown_ca" },
+            ),
+            (
+                NotSentCause::Tls(TlsFailure::ClientCertificateRequired),
+                Check::ClientCertificate,
+                Fault::ClientCertificateRequired { host: host() },
+            ),
+        ] {
+            assert_eq!(fault(&OutboundError::NotSent { cause }, &url, Check::Metadata), (check, expected));
+        }
+        let lost = OutboundError::OutcomeUnknown { cause: UnknownCause::Cut };
+        assert_eq!(fault(&lost, &url, Check::Jwks), (Check::Jwks, Fault::NoAnswer { host: host() }));
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 use crate::provider::jwt::{self, AHEAD, numeric_date};
+use crate::provider::logout_token;
 use crate::provider::strict_json::{self, Object};
 
 use super::{Came, Refusal, Terms};
@@ -23,6 +24,10 @@ pub(super) fn check_form(claims: &Object) -> Result<(), Refusal> {
         None => Ok(()),
         Some(value) => numeric_date(value).map(|_| ()).ok_or(Refusal::invalid(name)),
     };
+    // It says that somebody has left, not that he is here (Back-Channel Logout §4.1).
+    if logout_token::mentions_logout(claims) {
+        return Err(Refusal::invalid("events"));
+    }
     date("exp", true)?;
     date("iat", true)?;
     date("nbf", false)?;

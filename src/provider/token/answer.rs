@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::grant::Tokens;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::provider::jwt;
-use crate::provider::strict_json::{self, Object};
+use crate::provider::strict_json::{self, Object, SecretObject};
 
 /// The largest answer, in bytes (R-C-08).
 pub const MAX_SIZE: usize = 256 * 1024;
@@ -58,6 +60,17 @@ impl TokenAnswer {
             scope: scope(&members),
         })
     }
+
+    /// The tokens of an answer that came at `now`.
+    pub fn tokens(self, now: Timestamp) -> Tokens {
+        Tokens {
+            access_token: self.access_token,
+            access_expires_at: self.expires_in.map(|life| now + life),
+            refresh_token: self.refresh_token,
+            refresh_expires_at: self.refresh_expires_in.map(|life| now + life),
+            id_token: self.id_token,
+        }
+    }
 }
 
 impl RefreshedAnswer {
@@ -66,7 +79,7 @@ impl RefreshedAnswer {
         Self::of(&bearer(body)?)
     }
 
-    fn of(members: &Object) -> Result<Self, &'static str> {
+    fn of(members: &SecretObject) -> Result<Self, &'static str> {
         let token = |name: &str| {
             strict_json::text(members, name).filter(|token| token.len() <= jwt::MAX_SIZE).map(Secret::new)
         };
@@ -81,8 +94,8 @@ impl RefreshedAnswer {
 }
 
 /// The members of an answer with bearer tokens.
-fn bearer(body: &[u8]) -> Result<Object, &'static str> {
-    let members = strict_json::object(body).map_err(|_| "no JSON object")?;
+fn bearer(body: &[u8]) -> Result<SecretObject, &'static str> {
+    let members = strict_json::secret_object(body).map_err(|_| "no JSON object")?;
     let is_bearer = strict_json::text(&members, "token_type")
         .is_some_and(|token_type| token_type.eq_ignore_ascii_case("bearer"));
     if is_bearer { Ok(members) } else { Err("token_type") }

@@ -28,8 +28,10 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
     let token = json!(format!("{issuer}{}", paths.token));
     let userinfo = json!(format!("{issuer}{}", paths.userinfo));
     let backchannel = json!(format!("{issuer}{}", paths.backchannel));
+    let revocation = json!(format!("{issuer}{}", paths.revocation));
     let aliases = json!({
         "token_endpoint": token,
+        "revocation_endpoint": revocation,
         "userinfo_endpoint": userinfo,
         "backchannel_authentication_endpoint": backchannel,
     });
@@ -45,6 +47,10 @@ fn metadata(simulator: &Simulator) -> Map<String, Value> {
         ("token_endpoint", token),
         ("userinfo_endpoint", userinfo),
         ("jwks_uri", json!(format!("{issuer}{}", paths.jwks))),
+        ("revocation_endpoint", revocation),
+        ("end_session_endpoint", json!(format!("{issuer}{}", paths.logout))),
+        ("backchannel_logout_supported", json!(true)),
+        ("backchannel_logout_session_supported", json!(true)),
         ("backchannel_authentication_endpoint", backchannel),
         ("backchannel_token_delivery_modes_supported", json!(modes)),
         ("acr_values_supported", json!(traits.acr_values)),

@@ -34,6 +34,9 @@ fn refreshed(simulator: &Simulator, call: &Call, form: &Form) -> Result<tokens::
     let thumbprint = certificate.map(|certificate| certificate.thumbprint);
     let successor = uuid_v4(&*inner.random);
     let mut state = simulator.state();
+    if !state.departures.is_alive(token.session, &token.id.to_string()) {
+        return Err(&refusals.session_over);
+    }
     let rotation = state.settings.refresh;
     let life = Duration::from_secs(state.settings.refresh_token_seconds);
     let next = Next { rotation, successor, life };

@@ -36,7 +36,14 @@ pub(super) static TRAITS: Traits = Traits {
     document: Document::Ciba,
     delivery_modes: &["poll", "ping", "push"],
     acr_values: &["substantial"],
-    paths: Paths { backchannel: "/bc-authorize", token: "/token", userinfo: "/userinfo", jwks: "/jwks" },
+    paths: Paths {
+        backchannel: "/bc-authorize",
+        token: "/token",
+        userinfo: "/userinfo",
+        revocation: "/revoke",
+        logout: "/logout",
+        jwks: "/jwks",
+    },
     realm: "op",
     scopes: &["openid", "profile", "offline_access"],
     hints: Hints::ExactlyOne(bad(

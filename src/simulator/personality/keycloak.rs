@@ -45,6 +45,8 @@ pub(super) const PATHS: Paths = Paths {
     backchannel: "/protocol/openid-connect/ext/ciba/auth",
     token: "/protocol/openid-connect/token",
     userinfo: "/protocol/openid-connect/userinfo",
+    revocation: "/protocol/openid-connect/revoke",
+    logout: "/protocol/openid-connect/logout",
     jwks: "/protocol/openid-connect/certs",
 };
 

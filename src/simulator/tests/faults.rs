@@ -162,7 +162,7 @@ async fn what_makes_no_fault_is_refused_whole() {
     let lab = Lab::new();
     for order in [
         json!({ "endpoint": "jwks" }),
-        json!({ "endpoint": "revocation", "status": 500 }),
+        json!({ "endpoint": "introspection", "status": 500 }),
         json!({ "endpoint": "jwks", "status": 500, "count": 0 }),
         json!({ "endpoint": "jwks", "status": 101 }),
         json!({ "endpoint": "jwks", "status": 600 }),

@@ -5,6 +5,7 @@
 //! Relais runs as a process of its own, so that all that it writes is seen; the provider has a witness in between,
 //! so that the tokens are known.
 
+mod endings;
 mod faults;
 mod misplaced;
 mod needles;
@@ -84,7 +85,9 @@ impl World {
             Key::from_pem(pem.expose(), SigningAlg::Es256)
         });
         let set = json!({ "keys": [signer.jwk()] });
-        std::fs::write(folder.path().join("signer.json"), set.to_string()).expect("written");
+        let file = folder.path().join("signer.json");
+        std::fs::write(&file, set.to_string()).expect("written");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("set");
         needles.add("application secret", APPLICATION_SECRET);
         needles.add("client secret", CLIENT_SECRET);
         let witness = Witness::start(&folder.path().join("certs")).await;
@@ -276,6 +279,7 @@ async fn everything_on(backend: Backend) {
     faults::all(&world).await;
     misplaced::all(&world).await;
     told::all(&world).await;
+    endings::all(&world).await;
     refreshed::all(&world).await;
     nothing_leaks(world).await;
 }
@@ -357,7 +361,7 @@ async fn nothing_leaks(world: World) {
     let World { served, witness, config, needles, problems, .. } = world;
     let mut needles = needles.into_inner().expect("needles");
     witness.heard.tell(&mut needles);
-    for name in ["client_assertion", "client_secret", "request"] {
+    for name in ["client_assertion", "client_secret", "request", "token", "id_token_hint"] {
         assert!(witness.heard.count(name) > 0, "the witness has seen {name}");
     }
     for name in ["access_token", "refresh_token", "id_token", "auth_req_id", "family_name", "authorization"] {
@@ -376,6 +380,10 @@ async fn nothing_leaks(world: World) {
         "libraries are heard too: {targets:?}"
     );
     assert!(String::from_utf8_lossy(&dump).contains(REFERENCE), "the dump has the rows");
+    assert!(
+        log.contains("the provider has been told of an end") && log.contains("a logout token is refused")
+    );
+    assert!(database.number("SELECT count(*) FROM outbox").await > 0, "something is still to be told");
     let problems = problems.into_inner().expect("problems").join("\n");
     for (place, text) in [
         ("the log", log.as_bytes()),

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod certificates;
+mod key_sets;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -3,8 +3,10 @@
 //! passed was not asked for at an interval.
 
 mod early;
+mod lasting;
 mod pings;
 mod pushes;
+mod records;
 mod tokens;
 
 use reqwest::Certificate;

@@ -59,6 +59,11 @@ impl Stack {
         results.values().filter_map(Value::as_u64).sum()
     }
 
+    /// The provider's sessions, oldest first.
+    pub async fn sessions(&self) -> Vec<Value> {
+        self.phone.get("/_sim/sessions").await.expect(200).json().as_array().expect("a list").clone()
+    }
+
     /// How often a phone has rung.
     pub async fn rings(&self, hint: &str) -> u64 {
         self.stats().await["rings"][hint].as_u64().unwrap_or(0)

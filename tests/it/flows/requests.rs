@@ -110,7 +110,7 @@ async fn rp_044_an_answer_that_was_held_open_beyond_the_interval_is_followed_by_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rp_054_tokens_that_come_after_a_cancellation_are_dropped() {
+async fn rp_054_tokens_that_come_after_a_cancellation_are_dropped_and_revoked() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
         let started = stack.start(DOCTOR).await.expect(201);
@@ -122,8 +122,9 @@ async fn rp_054_tokens_that_come_after_a_cancellation_are_dropped() {
         let (holder, path) = stack.holder(&started);
         holder.delete(&path).await.expect(204);
         stack.pass(Duration::from_secs(3)).await;
-        stack.happens("the tokens have come", async || stack.calls("token").await == 1).await;
-        stack.settle().await;
+        stack.happens("the provider is told", async || stack.sessions().await[0]["logged_out"] == true).await;
+        assert_eq!(stack.calls("token").await, 1);
+        assert_eq!(stack.sessions().await[0]["revoked"], json!(["refresh_token", "access_token"]));
         assert_ended(&stack.read(&started).await, "cancelled", "cancelled", "with tokens behind it");
         stack.pick_up(&started, Value::Null).await.expect_problem(409, "not_approved");
         stack.stays_silent().await;

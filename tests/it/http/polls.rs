@@ -1,10 +1,12 @@
-//! Row 58: however many logins are under way, the provider is sent a bounded number of polls at once.
+//! When polls go out: a bounded number at once (row 58), and an interval after the one before (row 42). And what comes of
+//! an answer that has been given before.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use http::Method;
+use relais::domain::clock::Clock as _;
 use relais::domain::profile::{Profile, ProfileName};
 use serde_json::json;
 
@@ -29,7 +31,7 @@ async fn polled() -> (World, Vec<(String, String)>) {
         logins.push((text("login_id"), text("login_token")));
     }
     world.clock.advance_slowly(Duration::from_millis(5250), Duration::from_millis(750)).await;
-    eventually("the first polls", || world.provider.polling.load(Ordering::SeqCst) == AT_ONCE).await;
+    world.happens("the first polls", || world.provider.polling.load(Ordering::SeqCst) == AT_ONCE).await;
     (world, logins)
 }
 
@@ -43,7 +45,7 @@ async fn rp_058_a_provider_is_sent_a_bounded_number_of_polls_at_once_and_every_l
     world.clock.advance_slowly(Duration::from_secs(3), Duration::from_millis(100)).await;
     assert_eq!(polls(&world), AT_ONCE, "more at once than the profile says");
     world.provider.holds_polls.send_replace(false);
-    eventually("the others", || polls(&world) == LOGINS).await;
+    world.happens("the others", || polls(&world) == LOGINS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,4 +60,36 @@ async fn rp_058_a_login_that_was_cancelled_while_it_waited_for_its_turn_is_not_p
     eventually("those under way have ended", || world.provider.polling.load(Ordering::SeqCst) == 0).await;
     world.clock.advance_slowly(Duration::from_secs(12), Duration::from_millis(250)).await;
     assert_eq!(polls(&world), AT_ONCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_c_06_an_id_token_that_has_signed_in_before_fails_the_login() {
+    let world = World::new().await;
+    world.provider.repeats_id_token.store(true, Ordering::SeqCst);
+    let (_, handle) = world.session().await;
+    let again = world.start(LOGICIEL).await;
+    world.until(&again, "failed").await;
+    let login = world.get(&format!("/v1/logins/{}", again.id), &again.token).await.json();
+    assert_eq!(login["reason"], "token_invalid");
+    let first = world.get("/v1/session", &handle).await;
+    assert_eq!(first.status, StatusCode::OK, "the first one stays: {}", first.text);
+    world.provider.repeats_id_token.store(false, Ordering::SeqCst);
+    world.session().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_042_the_interval_counts_from_when_the_poll_went_out_and_not_from_when_it_wanted_to() {
+    let pace = Duration::from_millis(5250);
+    let world = World::new().await;
+    world.provider.holds_polls.send_replace(true);
+    world.start(LOGICIEL).await;
+    world.clock.wake_after(pace).await;
+    world.happens("the first poll", || world.provider.polling.load(Ordering::SeqCst) == 1).await;
+    // It has waited for a connection for three seconds.
+    world.clock.advance(Duration::from_secs(3));
+    *world.provider.sent.lock().expect("lock") = Some(world.clock.monotonic());
+    world.provider.holds_polls.send_replace(false);
+    // Whoever sends the next one sleeps for all of an interval from then on.
+    world.clock.wake_after(pace).await;
+    world.happens("the second poll", || polls(&world) == 2).await;
 }

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use relais::domain::clock::Monotonic;
 use relais::domain::grant::{GrantClaims, Tokens};
 use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
 use relais::domain::target::Target;
+use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, ExchangeAnswer, ExchangeRequest, NoMetadata,
-    PollAnswer, PollRequest, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
-    RefreshRequest, StartFailure, Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, ExchangeAnswer, ExchangeRequest, Heard,
+    LogoutVerdict, NoMetadata, PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict,
+    PushedOutcome, RefreshAnswer, RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -33,6 +35,8 @@ pub struct Scripted {
     /// Makes the task that starts a login panic.
     pub panics_in_a_task: AtomicBool,
     pub without_userinfo: AtomicBool,
+    /// Every approval comes with the same ID token.
+    pub repeats_id_token: AtomicBool,
     /// What the provider was asked, oldest first.
     pub asked: Mutex<Vec<BackchannelRequest>>,
     /// While it is true, no poll is answered.
@@ -40,11 +44,40 @@ pub struct Scripted {
     /// Polls that have come, and those that are not answered yet.
     pub polls: AtomicUsize,
     pub polling: AtomicUsize,
+    /// What a logout token is worth; `None`: nothing.
+    pub logout: Mutex<Option<LogoutVerdict>>,
+    /// The logout tokens that were presented.
+    pub presented: Mutex<Vec<String>>,
+    /// When polls are said to have gone out; `None`: when they were asked for.
+    pub sent: Mutex<Option<Monotonic>>,
 }
 
 impl Scripted {
     pub fn approve(&self) {
         self.approves.store(true, Ordering::SeqCst);
+    }
+
+    fn answer(&self, number: usize) -> PollAnswer {
+        if let Some((status, reason)) = *self.end.lock().expect("lock") {
+            return PollAnswer::Ended { status, reason };
+        }
+        if !self.approves.load(Ordering::SeqCst) {
+            return PollAnswer::Pending { retry_after: None };
+        }
+        PollAnswer::Approved(Box::new(Approved {
+            tokens: Tokens {
+                access_token: Secret::new("access-token"),
+                access_expires_at: None,
+                refresh_token: None,
+                refresh_expires_at: None,
+                id_token: Secret::new(if self.repeats_id_token.load(Ordering::SeqCst) {
+                    "id-token".to_owned()
+                } else {
+                    format!("id-token-{number}")
+                }),
+            },
+            claims: claims(false),
+        }))
     }
 }
 
@@ -115,30 +148,15 @@ impl Providers for Scripted {
         }
     }
 
-    async fn poll(&self, _: &RegistrationName, _: PollRequest) -> PollAnswer {
-        self.polls.fetch_add(1, Ordering::SeqCst);
+    async fn poll(&self, _: &RegistrationName, _: PollRequest) -> Polled {
+        let number = self.polls.fetch_add(1, Ordering::SeqCst);
         self.polling.fetch_add(1, Ordering::SeqCst);
         let _ = self.holds_polls.subscribe().wait_for(|held| !held).await;
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        if let Some((status, reason)) = *self.end.lock().expect("lock") {
-            return PollAnswer::Ended { status, reason };
-        }
-        if !self.approves.load(Ordering::SeqCst) {
-            return PollAnswer::Pending { retry_after: None };
-        }
-        PollAnswer::Approved(Box::new(Approved {
-            tokens: Tokens {
-                access_token: Secret::new("access-token"),
-                access_expires_at: None,
-                refresh_token: None,
-                refresh_expires_at: None,
-                id_token: Secret::new("id-token"),
-            },
-            claims: claims(false),
-        }))
+        Polled { sent: *self.sent.lock().expect("lock"), answer: self.answer(number) }
     }
 
-    fn announcement(&self, _: &SecretBytes) -> Result<Announcement, Unreadable> {
+    fn announcement(&self, _: &SecretBytes, _: Timestamp) -> Result<Announcement, Unreadable> {
         Err(Unreadable { rule: "no notifications here" })
     }
 
@@ -165,5 +183,18 @@ impl Providers for Scripted {
             return Err(UserinfoError::Unavailable);
         }
         Ok(Userinfo { claims: claims(true), document: Secret::new(USERINFO) })
+    }
+
+    async fn revoke(&self, _: &RegistrationName, _: Option<&str>, _: Revoked, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn end_session(&self, _: &RegistrationName, _: Option<&str>, _: &Secret) -> Heard {
+        Heard::Accepted
+    }
+
+    async fn judge_logout(&self, _: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
+        self.presented.lock().expect("lock").push(logout_token.expose().to_owned());
+        self.logout.lock().expect("lock").clone().unwrap_or(LogoutVerdict::Refused)
     }
 }

@@ -8,7 +8,8 @@ use http::{Method, Request};
 use relais::crypto::random::SystemRandom;
 use relais::crypto::token::draw_notification_token;
 
-use super::world::{World, bearer, request};
+use super::world::{Answer, World, bearer, request};
+use relais::engine::ports::{LogoutToken, LogoutVerdict};
 
 /// Less than a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -88,4 +89,68 @@ async fn public_keys_may_be_kept_for_a_while_and_only_they() {
     }
     let posted = request(Method::POST, "/providers/lps/jwks.json", &[], "");
     assert_eq!(world.send(&world.for_providers, posted).await.status.as_u16(), 405);
+}
+
+const LOGOUT: &str = "/providers/lps/backchannel-logout";
+
+async fn presented(world: &World, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    world.send(&world.for_providers, request(Method::POST, path, headers, body)).await
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=UTF-8");
+
+#[tokio::test]
+async fn rp_105_a_logout_is_a_form_with_one_token_that_is_judged_as_it_came() {
+    let world = World::new().await;
+    let told = LogoutToken {
+        jti: "one".to_owned(),
+        until: world.engine.clock().now() + Duration::from_mins(2),
+        sid: None,
+        sub: Some("somebody".to_owned()),
+    };
+    *world.provider.logout.lock().expect("lock") = Some(LogoutVerdict::Valid(told));
+    let answer = presented(&world, LOGOUT, &[FORM], "a=b&logout_token=a.b%2Bc.d&logout_tokens=x").await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(*world.provider.presented.lock().expect("lock"), ["a.b+c.d"]);
+}
+
+#[tokio::test]
+async fn rp_107_whatever_is_wrong_is_one_400_and_only_a_readable_form_is_judged() {
+    let world = World::new().await;
+    let mut refusals = Vec::new();
+    for (path, body) in [
+        (LOGOUT, "logout_token=a.b.c"),
+        (LOGOUT, ""),
+        (LOGOUT, "logout_token="),
+        (LOGOUT, "logout_token=a&logout_token=a"),
+        (LOGOUT, "{\"logout_token\":\"a\"}"),
+        ("/providers/other/backchannel-logout", "logout_token=a.b.c"),
+        ("/providers//backchannel-logout", "logout_token=a.b.c"),
+        ("/providers/LPS/backchannel-logout", "logout_token=a.b.c"),
+        ("/providers/%ff/backchannel-logout", "logout_token=a.b.c"),
+    ] {
+        let answer = presented(&world, path, &[FORM], body).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!((answer.status.as_u16(), answer.json()["error"].as_str()), (400, Some("invalid_request")));
+        refusals.push(answer.text);
+    }
+    refusals.dedup();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(world.provider.presented.lock().expect("lock").len(), 1, "only one was a token for somebody");
+    let json = [("content-type", "application/json")];
+    assert_eq!(presented(&world, LOGOUT, &json, "logout_token=a.b.c").await.problem().0, 415);
+    let large = format!("logout_token={}", "x".repeat(48 * 1024));
+    assert_eq!(presented(&world, LOGOUT, &[FORM], &large).await.problem().0, 413);
+    let got = world.send(&world.for_providers, request(Method::GET, LOGOUT, &[], "")).await;
+    assert_eq!((got.status.as_u16(), got.headers.contains_key("location")), (405, false));
+}
+
+#[tokio::test]
+async fn where_nobody_can_tell_the_provider_may_come_again() {
+    let world = World::new().await;
+    *world.provider.logout.lock().expect("lock") = Some(LogoutVerdict::NotNow);
+    let answer = presented(&world, LOGOUT, &[FORM], "logout_token=a.b.c").await;
+    assert_eq!(answer.problem(), (503, "store_unavailable".to_owned()));
+    assert!(!answer.header("retry-after").is_empty());
 }

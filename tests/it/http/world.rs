@@ -252,6 +252,22 @@ impl World {
         }
     }
 
+    /// Waits until what is due has happened. Time moves only where that takes unusually long: a lease that has lapsed,
+    /// because time was moved far or this machine was slow, is renewed a little later.
+    #[expect(clippy::disallowed_methods, reason = "what is due needs real time to happen")]
+    pub async fn happens(&self, what: &str, condition: impl Fn() -> bool) {
+        for look in 1..=2000 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if look % 50 == 0 {
+                self.clock.advance(Duration::from_millis(250));
+            }
+        }
+        assert!(condition(), "never happened: {what}");
+    }
+
     pub async fn pick_up(&self, login: &Started, headers: &[(&str, &str)], body: &str) -> Answer {
         let bearer = bearer(&login.token);
         let mut all = vec![("authorization", bearer.as_str())];

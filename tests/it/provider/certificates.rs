@@ -31,7 +31,7 @@ async fn r_g_04_a_replaced_certificate_serves_new_logins_and_the_old_one_its_gra
     for request in [old, new] {
         setup.clients.ensure_metadata(&setup.registration).await.expect("metadata");
         let answer = setup.clients.poll(&setup.registration, request).await;
-        assert!(matches!(answer, relais::engine::ports::PollAnswer::Approved(_)));
+        assert!(matches!(answer.answer, relais::engine::ports::PollAnswer::Approved(_)));
     }
 }
 
@@ -118,13 +118,13 @@ async fn the_first_certificate_is_in_use_and_the_others_serve_what_is_bound_to_t
     request.x5t = only_old.poll_request().x5t;
     setup.clients.ensure_metadata(&setup.registration).await.expect("metadata");
     let answer = setup.clients.poll(&setup.registration, request.clone()).await;
-    assert!(matches!(answer, relais::engine::ports::PollAnswer::Approved(_)));
+    assert!(matches!(answer.answer, relais::engine::ports::PollAnswer::Approved(_)));
     let names: Vec<_> = setup.clients.certificates().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["lps", "lps-2"]);
     request.x5t = Some("unknown".to_owned());
     let before = setup.op.count("token");
     let answer = setup.clients.poll(&setup.registration, request).await;
-    assert!(matches!(answer, relais::engine::ports::PollAnswer::Unreachable { .. }));
+    assert!(matches!(answer.answer, relais::engine::ports::PollAnswer::Unreachable { .. }));
     assert_eq!(setup.op.count("token"), before, "never with another certificate");
 }
 

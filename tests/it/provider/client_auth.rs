@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -221,6 +222,10 @@ async fn rp_026_what_the_provider_does_not_offer_is_sent_in_no_other_way() {
         (ALGS, json!(["RS256", "PS256"]), "ES256"),
         (REQUEST_ALGS, json!(["PS256"]), "ES256"),
         (REQUEST_ALGS, Value::Null, "ES256"),
+        // What is malformed names nothing.
+        (METHODS, json!({ "private_key_jwt": true }), "private_key_jwt"),
+        (ALGS, json!("ES256"), "ES256"),
+        (REQUEST_ALGS, json!(["ES256", 1]), "ES256"),
     ] {
         let log = log::capture();
         let setup = Setup::with(|_, registration| {
@@ -246,6 +251,16 @@ async fn rp_026_what_the_provider_does_not_offer_is_sent_in_no_other_way() {
         assert!(setup.start().await.is_ok(), "{member}");
         assert_eq!(setup.clients.status(&provider), ProviderStatus::Ok);
     }
+}
+
+#[tokio::test]
+async fn a_malformed_list_is_in_nobody_s_way_who_does_not_need_it() {
+    let setup = Setup::new().await;
+    let mut document = setup.op.metadata();
+    document[ALGS] = json!("ES256");
+    document[REQUEST_ALGS] = json!(7);
+    setup.op.stand("metadata", Reply::json(200, &document));
+    assert!(setup.start().await.is_ok());
 }
 
 /// Runs the background work until it has fetched metadata again.
@@ -303,6 +318,64 @@ async fn a_changed_signing_key_signs_and_the_last_one_stays_published() {
     let third = keys.write("key", SigningAlg::Es256);
     setup.clients.reload();
     assert_eq!(signs().await, third.kid);
+}
+
+#[tokio::test]
+async fn the_key_that_signed_stays_published_for_a_day() {
+    let log = log::capture();
+    let keys = Keys::new();
+    let (first, next) = (keys.write("key", SigningAlg::Es256), keys.write("next", SigningAlg::Es256));
+    let file = |name: &str| keys.0.path().join(name);
+    // Another file each time: its stamp differs however quick this is.
+    let replace = |name: &str| {
+        let key = keys.write("fresh", SigningAlg::Es256);
+        std::fs::rename(file("fresh"), file(name)).expect("renamed");
+        key
+    };
+    let setup = Setup::with(|_, registration| {
+        by_key(Signing { published: vec![file("next")], ..keys.signing(SigningAlg::Es256) })(registration);
+    })
+    .await;
+    let kids = || {
+        let names = published(&setup).keys.into_iter().map(|key| key.common.key_id.expect("a name"));
+        names.collect::<Vec<_>>()
+    };
+    let unannounced = || log.text().matches("was not published before").count();
+
+    // The next one takes its place, and another one that of the next: the first is in no file any more.
+    std::fs::rename(file("next"), file("key")).expect("renamed");
+    let third = replace("next");
+    setup.clients.reload();
+    assert_eq!(kids(), [next.kid.clone(), third.kid.clone(), first.kid.clone()]);
+    assert_eq!(unannounced(), 0, "it had been published");
+
+    // Nobody knows this one yet.
+    setup.clock.advance(Duration::from_hours(1));
+    let fourth = replace("key");
+    setup.clients.reload();
+    assert_eq!(kids(), [&fourth.kid, &third.kid, &first.kid, &next.kid].map(String::clone));
+    let text = log.text();
+    assert_eq!(unannounced(), 1, "{text}");
+    assert!(text.contains("WARN") && text.contains(&fourth.kid), "{text}");
+
+    // A published one that never signed goes at once.
+    replace("next");
+    setup.clients.reload();
+    assert!(!kids().contains(&third.kid));
+
+    setup.clock.advance(Duration::from_hours(23) - Duration::from_secs(1));
+    assert!(kids().contains(&first.kid));
+    setup.clock.advance(Duration::from_secs(1));
+    assert!(!kids().contains(&first.kid), "its day is over");
+    assert!(kids().contains(&next.kid));
+    // One that signs again is published once.
+    std::fs::copy(file("key"), file("spare")).expect("copied");
+    replace("key");
+    setup.clients.reload();
+    std::fs::rename(file("spare"), file("key")).expect("renamed");
+    setup.clients.reload();
+    assert_eq!(kids().iter().filter(|kid| **kid == fourth.kid).count(), 1);
+    assert_eq!(kids()[0], fourth.kid);
 }
 
 #[tokio::test]

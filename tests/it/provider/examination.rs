@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use relais::crypto::random::SystemRandom;
+use relais::crypto::signing_key::SigningAlg;
 use relais::domain::clock::Clock as _;
 use relais::domain::examination::{Check, Fault, Finding, Outcome, Proof};
+use relais::domain::registration::Delivery;
 use relais::domain::time::Timestamp;
-use relais::provider::{CertificateFiles, IdTokenAlg, ProviderSettings, RegistrationSettings, examine};
+use relais::provider::{
+    AssertionAudience, CertificateFiles, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings,
+    Signing, examine,
+};
 use serde_json::{Value, json};
 
 use crate::support::clock::ManualClock;
@@ -182,6 +187,68 @@ async fn a_certificate_whose_key_is_another_one() {
     let pair = [CertificateFiles { cert: files.cert, key: other.key }];
     let findings = examined_with(&op, by_certificate(&pki, &pair)).await;
     failed(&findings, Check::Certificate, Fault::CertificateUnusable { file });
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_for_servers() {
+    let pki = Pki::new();
+    let (op, _) = over_tls(&pki).await;
+    let now = ManualClock::at_present().now();
+    let day = Duration::from_secs(24 * 3600);
+    let server =
+        pki.authority.issue_server(&["localhost"], now - day, now + day * 60).expect("a certificate");
+    let files = [pki.write("server", &server)];
+    let file = files[0].cert.display().to_string();
+    let findings = examined_with(&op, by_certificate(&pki, &files)).await;
+    failed(&findings, Check::Certificate, Fault::CertificateUnusable { file });
+    assert_eq!(op.count("metadata"), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_without_a_name() {
+    let pki = Pki::new();
+    let (op, _) = over_tls(&pki).await;
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec![]).expect("parameters");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let files = [pki.write(
+        "nameless",
+        &relais::crypto::pki::Issued {
+            certificate: params.self_signed(&key).expect("signed").pem(),
+            key: relais::domain::secret::Secret::new(key.serialize_pem()),
+        },
+    )];
+    let findings = examined_with(&op, by_certificate(&pki, &files)).await;
+    let found = findings.iter().find(|finding| finding.check == Check::CommonName).expect("it is looked at");
+    let fault = Fault::CommonNameDiffers { common_name: None, client_id: CLIENT_ID.to_owned() };
+    assert_eq!(found.outcome, Outcome::Warning(fault));
+}
+
+#[tokio::test]
+async fn roots_that_cannot_be_used() {
+    let op = plain().await;
+    let findings = examined_with(&op, |provider, _| provider.roots_pem = Some(b"no roots".to_vec())).await;
+    failed(&findings, Check::Tls, Fault::RootsUnusable);
+    assert_eq!(op.count("metadata"), 0);
+}
+
+#[tokio::test]
+async fn a_signing_key_that_cannot_be_used() {
+    let op = plain().await;
+    let findings = examined_with(&op, |_, registration| {
+        registration.credential =
+            Credential::PrivateKeyJwt { audience: AssertionAudience::Issuer, typ: None };
+        registration.signing = Some(Signing {
+            alg: SigningAlg::Es256,
+            key: "nowhere.pem".into(),
+            published: Vec::new(),
+            requests: false,
+        });
+    })
+    .await;
+    failed(&findings, Check::Authentication, Fault::SigningKeyUnusable);
+    assert_eq!(not_reached(&findings), [Check::Ciba]);
+    assert_eq!(op.count("backchannel"), 0);
 }
 
 #[tokio::test]
@@ -406,6 +473,19 @@ async fn rp_005_a_delivery_mode_that_the_provider_lacks() {
     let findings = examined(&op).await;
     let fault = Fault::DeliveryNotOffered { wanted: "poll", offered: vec!["ping", "push"] };
     failed(&findings, Check::Delivery, fault);
+}
+
+#[tokio::test]
+async fn a_registration_that_is_told_names_a_token_in_its_request() {
+    let op = plain().await;
+    let mut document = op.metadata();
+    document["backchannel_token_delivery_modes_supported"] = json!(["ping"]);
+    op.stand("metadata", Reply::json(200, &document));
+    let findings =
+        examined_with(&op, |_, registration| registration.registration.delivery = Delivery::Ping).await;
+    assert!(findings.iter().all(|finding| matches!(finding.outcome, Outcome::Well(_))), "{findings:?}");
+    let tokens = op.seen("backchannel")[0].form("client_notification_token");
+    assert_eq!(tokens.iter().map(String::len).collect::<Vec<_>>(), [53]);
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ fn meaning(answer: &RefreshAnswer) -> String {
     match answer {
         RefreshAnswer::Refreshed(_) => "refreshed".to_owned(),
         RefreshAnswer::Refused => "refused".to_owned(),
-        RefreshAnswer::NotBelieved(_) => "not believed".to_owned(),
+        RefreshAnswer::NotBelieved => "not believed".to_owned(),
         RefreshAnswer::Declined { retry_after } => {
             retry_after.map_or_else(|| "declined".to_owned(), |wait| format!("declined {}", wait.as_secs()))
         }

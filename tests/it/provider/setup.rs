@@ -187,7 +187,7 @@ impl Setup {
     /// Polls a provider whose metadata is known, as it is wherever a login has been started.
     pub async fn poll(&self) -> PollAnswer {
         let _ = self.clients.ensure_metadata(&self.registration).await;
-        self.clients.poll(&self.registration, self.poll_request()).await
+        self.clients.poll(&self.registration, self.poll_request()).await.answer
     }
 
     /// Polls, and says the outcome in words.

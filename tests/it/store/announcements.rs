@@ -4,11 +4,11 @@ use relais::crypto::ring::{KeyedHash, Purpose};
 use relais::domain::ids::{LoginId, NodeId};
 use relais::domain::login::{EndStatus, LoginStatus};
 use relais::domain::registration::Delivery;
-use relais::engine::ports::{Acknowledge, NewLogin};
+use relais::engine::ports::{Acknowledge, Approve, NewLogin};
 
 use super::harness::{
-    AUTH_REQ_ID, Harness, acknowledge, application, approve, at, end_login, for_each_store, holder, node,
-    ring, started, won,
+    AUTH_REQ_ID, Harness, acknowledge, application, approve, end_login, for_each_store, holder, node, note,
+    provider, ring, started, won,
 };
 
 for_each_store! {
@@ -17,6 +17,10 @@ for_each_store! {
     an_outcome_is_announced_once,
     only_a_pending_login_is_announced,
     what_was_announced_is_found_by_whose_login_it_is,
+    r_l_04_what_a_provider_tells_is_recorded_as_its_own_doing,
+    r_l_01_what_a_provider_tells_and_cannot_be_recorded_is_not_noted,
+    r_l_08_an_early_name_is_kept_until_the_acknowledgement_or_the_end,
+    r_l_04_tokens_that_come_too_late_are_recorded_once,
     r_e_14_tokens_of_other_kinds_find_nothing,
 }
 
@@ -75,14 +79,16 @@ async fn rp_096_an_early_announcement_counts_where_it_named_the_request(h: Harne
     {
         let login_id = starting(&h, &format!("person-{}-{counts}", early.len())).await;
         for named in early {
-            assert!(h.store.remember_announcement(login_id, &request(&h, named)).await.expect("works"));
+            assert!(
+                h.store.remember_announcement(note(login_id, 1), &request(&h, named)).await.expect("works")
+            );
         }
         assert!(!h.store.is_announced(login_id).await.expect("works"), "not before it is acknowledged");
         acknowledged(&h, login_id).await;
         assert_eq!(h.store.is_announced(login_id).await.expect("works"), counts, "{early:?}");
-        let late = h.store.remember_announcement(login_id, &request(&h, AUTH_REQ_ID)).await;
+        let late = h.store.remember_announcement(note(login_id, 4), &request(&h, AUTH_REQ_ID)).await;
         assert!(!late.expect("works"), "it is no longer starting");
-        let again = h.store.announce(login_id, at(5)).await.expect("works");
+        let again = h.store.announce(note(login_id, 5)).await.expect("works");
         assert_eq!(again, !counts, "once");
     }
 }
@@ -93,7 +99,7 @@ async fn an_outcome_is_announced_once(h: Harness) {
     let version = h.read(login_id).await.version;
     let announce = || {
         let store = h.store.clone();
-        tokio::spawn(async move { store.announce(login_id, at(5)).await.expect("works") })
+        tokio::spawn(async move { store.announce(note(login_id, 5)).await.expect("works") })
     };
     let mut won = 0;
     for racer in (0..16).map(|_| announce()).collect::<Vec<_>>() {
@@ -106,12 +112,12 @@ async fn an_outcome_is_announced_once(h: Harness) {
 
 async fn only_a_pending_login_is_announced(h: Harness) {
     let login_id = starting(&h, "person").await;
-    assert!(!h.store.announce(login_id, at(1)).await.expect("works"));
+    assert!(!h.store.announce(note(login_id, 1)).await.expect("works"));
     acknowledged(&h, login_id).await;
     won(h.store.approve(approve(login_id)).await.expect("works"));
-    assert!(!h.store.announce(login_id, at(2)).await.expect("works"));
+    assert!(!h.store.announce(note(login_id, 2)).await.expect("works"));
     assert!(!h.store.is_announced(login_id).await.expect("works"));
-    assert!(!h.store.announce(h.new_login("nobody").login.login_id, at(2)).await.expect("works"));
+    assert!(!h.store.announce(note(h.new_login("nobody").login.login_id, 2)).await.expect("works"));
 }
 
 async fn what_was_announced_is_found_by_whose_login_it_is(h: Harness) {
@@ -120,7 +126,7 @@ async fn what_was_announced_is_found_by_whose_login_it_is(h: Harness) {
     acknowledged(&h, login_id).await;
     acknowledged(&h, other).await;
     assert!(of(node()).await.is_empty());
-    assert!(h.store.announce(login_id, at(5)).await.expect("works"));
+    assert!(h.store.announce(note(login_id, 5)).await.expect("works"));
     assert_eq!(of(node()).await, [login_id]);
     assert!(of(NodeId(uuid::Uuid::from_u128(8))).await.is_empty());
     won(h.store.approve(approve(login_id)).await.expect("works"));
@@ -138,4 +144,99 @@ async fn r_e_14_tokens_of_other_kinds_find_nothing(h: Harness) {
     assert!(h.store.session_by_handle(&token(&h, login_id)).await.expect("works").is_none());
     let polled = h.pending("another").await.login.login_id;
     assert!(h.store.notifiable(&token(&h, polled)).await.expect("works").is_none());
+}
+
+/// What is recorded, in order: event, actor, address, port and request.
+async fn records(h: &Harness) -> Vec<String> {
+    h.raw
+        .texts(
+            "SELECT event || ' ' || actor || ' ' || coalesce(address, '-') || ' ' || coalesce(port, 0)
+                 || ' ' || coalesce(request_id, '-')
+             FROM audit WHERE event IN ('login.announced_early', 'login.announced', 'login.approved',
+                 'login.denied', 'login.tokens_dropped') ORDER BY seq",
+        )
+        .await
+}
+
+const BY_PROVIDER: &str = "provider 192.0.2.2 4712 request-2";
+
+async fn r_l_04_what_a_provider_tells_is_recorded_as_its_own_doing(h: Harness) {
+    let early = starting(&h, "early").await;
+    for named in ["other", "other", AUTH_REQ_ID, AUTH_REQ_ID] {
+        let note = note(early, 1);
+        assert!(h.store.remember_announcement(note, &request(&h, named)).await.expect("works"));
+    }
+    acknowledged(&h, early).await;
+    assert!(!h.store.announce(note(early, 2)).await.expect("works"));
+    let (early, told) = (format!("login.announced_early {BY_PROVIDER}"), "login.announced engine - 0 -");
+    assert_eq!(
+        records(&h).await,
+        [early.as_str(), early.as_str(), told],
+        "each name once, and that it was the right one"
+    );
+
+    let late = starting(&h, "late").await;
+    acknowledged(&h, late).await;
+    let first = note(late, 2);
+    assert!(h.store.announce(first.clone()).await.expect("works"));
+    // After an unknown commit outcome.
+    assert!(h.store.announce(first).await.expect("works"));
+    assert!(!h.store.announce(note(late, 3)).await.expect("works"));
+    let by_push = Approve { by: provider(), ..approve(late) };
+    won(h.store.approve(by_push).await.expect("works"));
+    let expected = [format!("login.announced {BY_PROVIDER}"), format!("login.approved {BY_PROVIDER}")];
+    assert_eq!(records(&h).await[3..], expected);
+}
+
+async fn r_l_01_what_a_provider_tells_and_cannot_be_recorded_is_not_noted(h: Harness) {
+    let early = starting(&h, "early").await;
+    let pending = starting(&h, "pending").await;
+    acknowledged(&h, pending).await;
+    h.raw.run("ALTER TABLE audit RENAME TO audit_elsewhere").await.expect("works");
+    assert!(h.store.remember_announcement(note(early, 1), &request(&h, AUTH_REQ_ID)).await.is_err());
+    assert!(h.store.announce(note(pending, 2)).await.is_err());
+    assert!(!h.store.is_announced(pending).await.expect("works"));
+    let noted = "SELECT count(*) FROM logins WHERE early_hash IS NOT NULL OR announced_at IS NOT NULL";
+    assert_eq!(h.raw.number(noted).await, 0);
+}
+
+async fn r_l_08_an_early_name_is_kept_until_the_acknowledgement_or_the_end(h: Harness) {
+    let kept = "SELECT count(*) FROM logins WHERE early_hash IS NOT NULL OR early_key_id IS NOT NULL";
+    let (goes_on, ends) = (starting(&h, "goes on").await, starting(&h, "ends").await);
+    for login_id in [goes_on, ends] {
+        let named = request(&h, AUTH_REQ_ID);
+        assert!(h.store.remember_announcement(note(login_id, 1), &named).await.expect("works"));
+    }
+    assert_eq!(h.raw.number(kept).await, 2);
+    acknowledged(&h, goes_on).await;
+    assert!(h.store.is_announced(goes_on).await.expect("works"));
+    assert_eq!(h.raw.number(kept).await, 1);
+    won(h.store.end_login(end_login(ends, EndStatus::Failed), &holder()).await.expect("works"));
+    assert_eq!(h.raw.number(kept).await, 0);
+}
+
+async fn r_l_04_tokens_that_come_too_late_are_recorded_once(h: Harness) {
+    let ended = starting(&h, "ended").await;
+    acknowledged(&h, ended).await;
+    assert!(!h.store.drop_tokens(note(ended, 5)).await.expect("works"));
+    assert!(records(&h).await.is_empty(), "it is pending: nothing is too late");
+    let version = {
+        won(h.store.end_login(end_login(ended, EndStatus::Denied), &provider()).await.expect("works"));
+        h.read(ended).await.version
+    };
+    let drops = (0..8).map(|_| {
+        let store = h.store.clone();
+        tokio::spawn(async move { store.drop_tokens(note(ended, 9)).await.expect("works") })
+    });
+    let mut first = 0;
+    for dropped in drops.collect::<Vec<_>>() {
+        first += usize::from(dropped.await.expect("no panic"));
+    }
+    assert_eq!(first, 1);
+    let expected = [format!("login.denied {BY_PROVIDER}"), format!("login.tokens_dropped {BY_PROVIDER}")];
+    assert_eq!(records(&h).await, expected);
+    assert_eq!(h.read(ended).await.version, version, "nobody sees a difference");
+    let (signed_in, _) = h.picked_up("signed in", "rsh_1").await;
+    h.store.drop_tokens(note(signed_in.login.login_id, 20)).await.expect("works");
+    assert_eq!(records(&h).await.len(), 3, "they were not dropped");
 }

@@ -17,8 +17,8 @@ use relais::domain::subject::Subject;
 use relais::domain::support_code::SupportCode;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledge, Actor, Approve, EndLogin, NewLogin, PickUp, PickUpOutcome, SlotFate, StartOutcome, Store,
-    Transition,
+    Acknowledge, Actor, Approve, EndLogin, NewLogin, Note, PickUp, PickUpOutcome, SlotFate, StartOutcome,
+    Store, Transition,
 };
 use relais::store::migrations::{Location, migrate};
 use relais::store::postgres::{PostgresSettings, PostgresStore};
@@ -335,6 +335,19 @@ pub fn application() -> Actor {
     }
 }
 
+pub fn provider() -> Actor {
+    Actor {
+        kind: relais::engine::ports::ActorKind::Provider,
+        request_id: Some("request-2".to_owned()),
+        address: Some(([192, 0, 2, 2], 4712).into()),
+        certificate_dn: None,
+    }
+}
+
+pub fn note(login_id: LoginId, seconds: u64) -> Note {
+    Note { login_id, attempt: attempt(), now: at(seconds), by: provider() }
+}
+
 pub fn holder() -> Actor {
     Actor { kind: relais::engine::ports::ActorKind::Holder, ..Actor::engine() }
 }
@@ -380,6 +393,7 @@ pub fn approve(login_id: LoginId) -> Approve {
     Approve {
         login_id,
         attempt: attempt(),
+        by: Actor::engine(),
         now: at(6),
         until: at(306),
         tokens: Tokens {
@@ -387,7 +401,8 @@ pub fn approve(login_id: LoginId) -> Approve {
             access_expires_at: Some(at(126)),
             refresh_token: Some(Secret::new(REFRESH_TOKEN)),
             refresh_expires_at: Some(at(1800)),
-            id_token: Secret::new(ID_TOKEN),
+            // No two logins have the same.
+            id_token: Secret::new(format!("{ID_TOKEN}.{login_id}.signature")),
         },
         claims: claims(),
     }

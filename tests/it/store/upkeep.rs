@@ -28,7 +28,7 @@ async fn what_is_there_is_counted(h: Harness) {
     h.pending("pending-1").await;
     h.pending("pending-2").await;
     h.picked_up("active", "rsh_1").await;
-    let expected = Counts { logins_pending: 2, sessions_active: 1 };
+    let expected = Counts { logins_pending: 2, sessions_active: 1, outbox: 0 };
     assert_eq!(h.store.counts().await.expect("works"), expected);
 }
 

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::support::database::Database;
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
-const SEALED: &str = "SELECT count(*) FROM grants WHERE wraps IS NOT NULL OR hint IS NOT NULL
-    OR request IS NOT NULL OR tokens IS NOT NULL OR claims IS NOT NULL OR userinfo IS NOT NULL";
+const SEALED: &str = "SELECT (SELECT count(*) FROM outbox)
+    + (SELECT count(*) FROM grants WHERE wraps IS NOT NULL OR hint IS NOT NULL OR request IS NOT NULL
+        OR tokens IS NOT NULL OR claims IS NOT NULL OR userinfo IS NOT NULL OR sid_hash IS NOT NULL
+        OR sub_hash IS NOT NULL)";
 
 /// Longer than a login can be read after its end.
 const LATER: Duration = Duration::from_secs(11 * 60);

@@ -24,15 +24,15 @@ const AUDIENCE: &str = "http://127.0.0.1:0";
 const LISTENER: &str = "[listeners.providers]\nbind = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n";
 
 /// A stack with the applications `signer` and `stranger`, each with keys of its own.
-struct World {
-    stack: Stack,
-    key: Key,
+pub(super) struct World {
+    pub(super) stack: Stack,
+    pub(super) key: Key,
     rsa: Key,
     foreign: Key,
 }
 
 impl World {
-    async fn on(backend: Backend) -> Self {
+    pub(super) async fn on(backend: Backend) -> Self {
         let mut stack = Stack::on(backend).manual_clock().sections(LISTENER).start().await;
         let key = Key::generate(SigningAlg::Es256);
         let rsa = Key::generate(SigningAlg::Ps256);
@@ -50,14 +50,14 @@ impl World {
     }
 
     /// The claims of an assertion that counts.
-    fn claims(&self) -> Value {
+    pub(super) fn claims(&self) -> Value {
         let now = self.stack.clock.now().as_secs();
         json!({ "iss": "signer", "sub": "signer", "aud": AUDIENCE, "jti": relais::domain::random::uuid_v4(&SystemRandom),
             "iat": now, "nbf": now, "exp": now + 30 })
     }
 
     /// A caller with this assertion.
-    fn with(&self, assertion: &str) -> Caller {
+    pub(super) fn with(&self, assertion: &str) -> Caller {
         self.stack.relais.header(HEADER, assertion)
     }
 
@@ -70,13 +70,19 @@ impl World {
 }
 
 fn write_set(stack: &Stack, name: &str, keys: &[&Key]) {
-    let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
-    std::fs::write(stack.folder.join(format!("{name}.json")), json!({ "keys": keys }).to_string())
-        .expect("written");
+    write_jwks(stack, name, &keys.iter().map(|key| key.jwk()).collect::<Vec<_>>());
+}
+
+/// For everybody to read and its owner to write, whatever files are here by default.
+pub(super) fn write_jwks(stack: &Stack, name: &str, keys: &[Value]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = stack.folder.join(format!("{name}.json"));
+    std::fs::write(&file, json!({ "keys": keys }).to_string()).expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("set");
 }
 
 #[track_caller]
-fn refused(answer: Answer) -> Answer {
+pub(super) fn refused(answer: Answer) -> Answer {
     let answer = answer.expect_problem(401, "application_unauthenticated");
     assert!(answer.header("www-authenticate").is_some_and(|it| it.starts_with("Basic realm=")));
     answer
@@ -113,6 +119,10 @@ async fn r_f_01_claims_that_break_a_rule_are_refused_and_their_developer_is_told
     let world = World::on(Backend::Sqlite).await;
     let now = world.stack.clock.now().as_secs();
     world.with_claims(|claims| claims["exp"] = json!(now + 60)).await.expect(200);
+    for optional in ["iat", "nbf"] {
+        let without = |claims: &mut Value| drop(claims.as_object_mut().expect("an object").remove(optional));
+        world.with_claims(without).await.expect(200);
+    }
     for (claim, bad) in [
         ("aud", json!([AUDIENCE])),
         ("aud", json!("https://op.example")),
@@ -184,6 +194,8 @@ async fn r_f_01_what_no_key_of_the_application_has_signed_is_refused_in_one_way(
         ("a key elsewhere", key.sign_as(&with(key.header(), "jku", json!("https://x.example")), &claims)),
         ("a critical header", key.sign_as(&with(key.header(), "crit", json!(["exp"])), &claims)),
         ("other claims", format!("{}.{signature}", jwt::unsigned(&key.header(), &tampered))),
+        ("a shorter signature", format!("{input}.{}", &signature[..signature.len() - 4])),
+        ("a longer signature", format!("{signed}AAAA")),
         ("a part less", input.to_owned()),
         ("a part more", format!("{signed}.x")),
         ("a list", key.sign(&json!([claims]))),
@@ -201,7 +213,17 @@ async fn r_f_01_what_no_key_of_the_application_has_signed_is_refused_in_one_way(
             assert!(!log.text().contains(&assertion), "{what} is in the log");
         }
     }
-    // None of them has used the name up, and without a kid the keys are tried.
+    // Anybody can send such things: they are counted, and do not fill the log.
+    let text = log.text();
+    let told: Vec<&str> =
+        text.lines().filter(|line| line.contains("a client assertion is refused")).collect();
+    assert!(told.len() > 20 && told.iter().all(|line| line.contains("DEBUG")), "{told:?}");
+    let metrics = world.stack.ops.get("/metrics").await.expect(200).body;
+    for rule in ["form", "typ", "alg", "kid", "signature", "iss"] {
+        let line = format!("relais_assertions_refused_total{{rule=\"{rule}\"}} ");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    // None of them has used the name up, and without a kid the one key that fits is taken.
     for header in [key.header(), json!({ "alg": "ES256", "typ": "JWT" })] {
         let assertion = key.sign_as(&header, &world.claims());
         world.with(&assertion).get("/v1/application").await.expect(200);
@@ -254,7 +276,7 @@ async fn r_f_01_an_assertion_counts_once_however_often_it_is_presented_at_once()
                 answers.into_iter().partition(|answer| answer.status.as_u16() == 200);
             assert_eq!((taken.len(), replayed.len()), (1, 7), "{backend:?}");
             for answer in replayed {
-                assert!(refused(answer).text("/detail").contains("jti"));
+                assert!(refused(answer).text("/detail").contains("jti has been presented before"));
             }
             for caller in &callers {
                 refused(caller.header(HEADER, &assertion).get("/v1/application").await);
@@ -263,6 +285,47 @@ async fn r_f_01_an_assertion_counts_once_however_often_it_is_presented_at_once()
         if let Some(node) = nodes {
             node.stop().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn r_f_01_a_replay_is_told_apart_with_the_key_that_signed() {
+    let log = log::capture();
+    let world = World::on(Backend::Sqlite).await;
+    let assertion = world.key.sign(&world.claims());
+    world.with(&assertion).get("/v1/application").await.expect(200);
+    refused(world.with_claims(|claims| claims["jti"] = Value::Null).await);
+    refused(world.with(&assertion).get("/v1/application").await);
+    let text = log.text();
+    let told: Vec<&str> =
+        text.lines().filter(|line| line.contains("a client assertion is refused")).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let key = format!("jkt=\"{}\"", world.key.kid);
+    for (line, level, rule) in [(told[0], "INFO", "jti"), (told[1], "WARN", "replayed")] {
+        for part in [level, &format!("rule=\"{rule}\""), "application=signer", &key] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+    assert!(!text.contains(&assertion));
+    assert!(world.stack.ops.get("/metrics").await.expect(200).body.contains("rule=\"replayed\""));
+}
+
+/// Another node's clock may be late: what counted here is remembered for ten minutes beyond its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_f_01_a_spent_assertion_is_remembered_beyond_its_end() {
+    for backend in BACKENDS {
+        let world = World::on(backend).await;
+        let (assertion, now) = (world.key.sign(&world.claims()), world.stack.clock.now());
+        let end = now + Duration::from_secs(30);
+        let housekeep = async |at| {
+            world.stack.app().engine().store().housekeep(at).await.expect("works");
+        };
+        world.with(&assertion).get("/v1/application").await.expect(200);
+        housekeep(end + Duration::from_secs(599)).await;
+        let answer = refused(world.with(&assertion).get("/v1/application").await);
+        assert!(answer.text("/detail").contains("presented before"), "{backend:?}");
+        housekeep(end + Duration::from_secs(600)).await;
+        world.with(&assertion).get("/v1/application").await.expect(200);
     }
 }
 

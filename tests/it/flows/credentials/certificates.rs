@@ -211,6 +211,41 @@ async fn below_a_login_and_a_session_the_connection_carries_the_application_s_ce
     }
 }
 
+/// Some client libraries stumble over the question, and one that answers it would come with two credentials.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_asked_for_only_while_an_application_has_one() {
+    let mut world = World::new().await;
+    let with_certificates = world.stack.config.clone();
+    let (without, _) = with_certificates.split_once("[applications.pinned]").expect("the applications");
+    let both = |world: &World| world.with(&world.pinned).basic("desk", SECRET);
+    both(&world).get("/v1/application").await.expect_problem(401, "application_unauthenticated");
+
+    world.stack.reload(without);
+    assert_eq!(world.name(&both(&world)).await.as_deref(), Some("desk"), "nobody asked for the certificate");
+    let only = world.with(&world.pinned).get("/v1/application").await;
+    only.expect_problem(401, "credential_missing");
+
+    // One is enough, whichever kind of certificate it has.
+    let application = |name: &str| {
+        let (_, of_it) =
+            with_certificates.split_once(&format!("[applications.{name}]")).expect("the application");
+        let of_it = of_it.split("[applications.").next().expect("its lines");
+        format!("{without}\n[applications.{name}]{of_it}")
+    };
+    for (name, card) in [("pinned", &world.pinned), ("by-dn", &world.by_dn), ("by-san", &world.by_san)] {
+        world.stack.reload(&application(name));
+        assert_eq!(world.name(&world.with(card)).await.as_deref(), Some(name));
+        both(&world).get("/v1/application").await.expect_problem(401, "application_unauthenticated");
+        world.stack.reload(without);
+        assert_eq!(world.name(&both(&world)).await.as_deref(), Some("desk"));
+    }
+
+    // From the beginning too.
+    without.clone_into(&mut world.stack.config);
+    world.stack.restart().await;
+    assert_eq!(world.name(&both(&world)).await.as_deref(), Some("desk"));
+}
+
 /// A certificate of another application does not stand in the way where the application has a secret: there the
 /// token alone is the credential.
 #[tokio::test(flavor = "multi_thread")]

@@ -9,12 +9,12 @@ use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn holder(stack: &Stack, picked_up: &Answer) -> Caller {
+pub fn holder(stack: &Stack, picked_up: &Answer) -> Caller {
     stack.relais.bearer(&picked_up.text("/session_handle"))
 }
 
 #[track_caller]
-fn assert_ended(answer: Answer, reason: &str) {
+pub fn assert_ended(answer: Answer, reason: &str) {
     let answer = answer.expect_problem(401, "session_ended");
     assert_eq!(answer.text("/reason"), reason);
     assert!(answer.header("www-authenticate").is_some());
@@ -150,7 +150,7 @@ async fn a_session_that_its_holder_ended_says_so_for_a_day_and_then_opens_nothin
 }
 
 /// The configuration with a switch turned off in one of its sections.
-fn disabled(config: &str, section: &str) -> String {
+pub fn disabled(config: &str, section: &str) -> String {
     assert!(config.contains(section), "{section}");
     config.replace(section, &format!("{section}\nenabled = false"))
 }

@@ -159,3 +159,31 @@ async fn rp_076_an_approval_by_another_person_on_the_phone_fails_the_login() {
         stack.start(DOCTOR).await.expect(201);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_c_06_an_id_token_signs_in_once() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        let now = stack.clock.now().as_secs();
+        // Nothing ties it to one request, and it is in date both times.
+        let altered = json!({"iat": now, "auth_time": now, "exp": now + 600, "jti": "the-same", "sid": "the-same",
+            "at_hash": null});
+        let mut ends = Vec::new();
+        for _ in 0..2 {
+            let started = stack.start(DOCTOR).await.expect(201);
+            stack.decide("approve", Value::Null).await;
+            stack.fault(json!({"endpoint": "token", "token": altered})).await;
+            stack.next_poll(PACE).await;
+            ends.push((stack.outcome(&started).await, started));
+        }
+        assert_eq!(ends[0].0.text("/status"), "approved", "{backend:?}");
+        assert_ended(&ends[1].0, "failed", "token_invalid", "the same ID token again");
+        stack.pick_up(&ends[0].1, Value::Null).await.expect(201);
+        stack.pick_up(&ends[1].1, Value::Null).await.expect_problem(409, "not_approved");
+        // One that resembles it is another.
+        let other = stack.start(DOCTOR).await.expect(201);
+        stack.decide("approve", Value::Null).await;
+        stack.next_poll(PACE).await;
+        assert_eq!(stack.outcome(&other).await.text("/status"), "approved");
+    }
+}

@@ -167,33 +167,37 @@ async fn rp_092_slow_down_after_a_ping_is_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rp_092_a_ping_while_the_provider_says_slow_down_does_not_outdo_it() {
-    let stack = pinged(Backend::Sqlite).await;
-    let login = Told::start(&stack, DOCTOR).await;
-    let late = Duration::from_secs(1);
-    let slow_down = json!({ "error": "slow_down" });
-    stack.fault(json!({ "endpoint": "token", "status": 400, "body": slow_down, "delay_ms": 1000 })).await;
-    stack.pass(PACE).await;
-    stack.happens("the poll is under way", async || stack.calls("token").await == 1).await;
-    login.notify(&stack, login.ping()).await.expect(204);
-    stack.clock.wake_after(late).await;
-    stack.next_poll(PACE + Duration::from_secs(5).saturating_sub(late)).await;
-    assert!(login.is("pending").await);
+    for backend in BACKENDS {
+        let stack = pinged(backend).await;
+        let login = Told::start(&stack, DOCTOR).await;
+        let late = Duration::from_secs(1);
+        let slow_down = json!({ "error": "slow_down" });
+        stack.fault(json!({ "endpoint": "token", "status": 400, "body": slow_down, "delay_ms": 1000 })).await;
+        stack.pass(PACE).await;
+        stack.happens("the poll is under way", async || stack.calls("token").await == 1).await;
+        login.notify(&stack, login.ping()).await.expect(204);
+        stack.clock.wake_after(late).await;
+        stack.next_poll(PACE + Duration::from_secs(5).saturating_sub(late)).await;
+        assert!(login.is("pending").await, "{backend:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ping_does_not_keep_a_login_that_the_provider_holds_back_beyond_its_end() {
-    let stack = Stack::on(Backend::Sqlite).paced().expires_in(12).delivery("ping").start().await;
-    let login = Told::start(&stack, DOCTOR).await;
-    stack.fault(json!({ "endpoint": "token", "status": 503, "headers": { "retry-after": "300" } })).await;
-    stack.pass(PACE).await;
-    stack.happens("the poll", async || stack.calls("token").await == 1).await;
-    stack
-        .happens("it is held back", async || login.read().await.json()["poll_after_ms"].as_u64() > Some(0))
-        .await;
-    login.notify(&stack, login.ping()).await.expect(204);
-    stack.pass(Duration::from_secs(7)).await;
-    before_the_interval(&stack, "expired", async || login.is("expired").await).await;
-    assert_eq!(stack.calls("token").await, 1);
+async fn rp_092_a_ping_does_not_keep_a_login_that_the_provider_holds_back_beyond_its_end() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().expires_in(12).delivery("ping").start().await;
+        let login = Told::start(&stack, DOCTOR).await;
+        let held_back = json!({ "endpoint": "token", "status": 503, "headers": { "retry-after": "300" } });
+        stack.fault(held_back).await;
+        stack.pass(PACE).await;
+        stack.happens("the poll", async || stack.calls("token").await == 1).await;
+        let is_told = async || login.read().await.json()["poll_after_ms"].as_u64() > Some(0);
+        stack.happens("it is held back", is_told).await;
+        login.notify(&stack, login.ping()).await.expect(204);
+        stack.pass(Duration::from_secs(7)).await;
+        before_the_interval(&stack, "expired", async || login.is("expired").await).await;
+        assert_eq!(stack.calls("token").await, 1, "{backend:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

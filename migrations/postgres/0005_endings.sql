@@ -1,0 +1,51 @@
+-- How sessions end at the provider.
+--
+-- outbox: what a provider is still to be told about one grant that is over. `tokens` is sealed for this very row; the row
+-- goes when the provider has been told, or when that is given up. `claim`: the attempt that tells it now, until `due_at`.
+-- logout_tokens: logout tokens of providers that have been taken once (OpenID Connect Back-Channel Logout §2.6). `jti` is
+-- its plain SHA-256, as in `assertions`; a provider's token is about its persons, whatever tenant they sign in at.
+-- grants: keyed hashes of what a provider calls its session and its person, for as long as the grant has its tokens.
+
+CREATE TABLE outbox (
+    tenant              TEXT NOT NULL,
+    outbox_id           UUID NOT NULL,
+    login_id            UUID NOT NULL,
+    session_id          UUID,
+    application         TEXT NOT NULL,
+    registration        TEXT NOT NULL,
+    provider            TEXT NOT NULL,
+    person              BYTEA NOT NULL,
+    support_code        TEXT NOT NULL,
+    x5t                 TEXT,
+    created_at          BIGINT NOT NULL,
+    give_up_at          BIGINT NOT NULL,
+    due_at              BIGINT NOT NULL,
+    tries               BIGINT NOT NULL,
+    claim               UUID,
+    refresh_token_left  BIGINT NOT NULL CHECK (refresh_token_left IN (0, 1)),
+    access_token_left   BIGINT NOT NULL CHECK (access_token_left IN (0, 1)),
+    session_left        BIGINT NOT NULL CHECK (session_left IN (0, 1)),
+    so_far              TEXT NOT NULL CHECK (so_far IN ('nothing', 'told', 'refused')),
+    wraps               TEXT NOT NULL,
+    tokens              BYTEA NOT NULL,
+    PRIMARY KEY (tenant, outbox_id)
+);
+CREATE INDEX outbox_by_id ON outbox (outbox_id);
+CREATE INDEX outbox_due ON outbox (provider, due_at);
+
+CREATE TABLE logout_tokens (
+    provider            TEXT NOT NULL,
+    jti                 BYTEA NOT NULL,
+    attempt             UUID NOT NULL,
+    taken_at            BIGINT NOT NULL,
+    until               BIGINT NOT NULL,
+    PRIMARY KEY (provider, jti)
+);
+CREATE INDEX logout_tokens_until ON logout_tokens (until);
+
+ALTER TABLE grants ADD COLUMN sid_hash BYTEA;
+ALTER TABLE grants ADD COLUMN sub_hash BYTEA;
+ALTER TABLE grants ADD COLUMN logout_key_id TEXT CHECK ((logout_key_id IS NULL) = (sub_hash IS NULL));
+CREATE INDEX grants_by_sid ON grants (sid_hash) WHERE sid_hash IS NOT NULL;
+CREATE INDEX grants_by_sub ON grants (sub_hash) WHERE sub_hash IS NOT NULL;
+CREATE INDEX sessions_by_registration ON sessions (registration) WHERE ended_at IS NULL;

@@ -1,0 +1,189 @@
+//! Whom a provider has logged out, what has been switched off, and who has too many sessions.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::conn::{Context, Db, Fault, Row, args};
+use crate::crypto::ring::{KeyedHash, Purpose};
+use crate::domain::grant::GrantClaims;
+use crate::domain::ids::{LoginId, SessionId};
+use crate::domain::names::ProviderName;
+use crate::domain::time::Timestamp;
+use crate::engine::ports::{Live, LoggedOut, SwitchedOff, TakeLogoutToken};
+
+/// What a grant is found by when its provider logs somebody out.
+pub(super) struct ByProvider {
+    pub sid: Option<KeyedHash>,
+    pub sub: KeyedHash,
+}
+
+impl ByProvider {
+    pub fn of(context: &Context, provider: &ProviderName, claims: &GrantClaims) -> Self {
+        let hash = |purpose, value: &str| context.ring.hash(purpose, &input(provider, value));
+        Self {
+            sid: claims.sid.as_deref().map(|sid| hash(Purpose::ProviderSession, sid)),
+            sub: hash(Purpose::ProviderSubject, &claims.subject.sub),
+        }
+    }
+}
+
+/// One value at two providers has two hashes. The length keeps ("ab", "c") and ("a", "bc") apart.
+fn input(provider: &ProviderName, value: &str) -> Vec<u8> {
+    let provider = provider.as_str().as_bytes();
+    [&(provider.len() as u64).to_be_bytes(), provider, value.as_bytes()].concat()
+}
+
+/// See [`crate::engine::ports::Endings::take_logout_token`].
+pub(super) async fn take_token(db: &mut Db, take: &TakeLogoutToken) -> Result<Option<Timestamp>, Fault> {
+    let jti = digest(&SHA256, take.jti.as_bytes()).as_ref().to_vec();
+    let taken = db
+        .execute(
+            "INSERT INTO logout_tokens (provider, jti, attempt, taken_at, until) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (provider, jti) DO UPDATE SET attempt = excluded.attempt, taken_at = excluded.taken_at,
+                 until = excluded.until
+             WHERE logout_tokens.until <= $4 OR logout_tokens.attempt = excluded.attempt",
+            args![take.provider.as_str(), jti.clone(), take.attempt, take.now, take.until],
+        )
+        .await?;
+    if taken == 1 {
+        return Ok(None);
+    }
+    let row = db
+        .fetch_first(
+            "SELECT taken_at FROM logout_tokens WHERE provider = $1 AND jti = $2",
+            args![take.provider.as_str(), jti],
+        )
+        .await?
+        .ok_or(Fault::Again)?;
+    Ok(Some(Timestamp::from_micros(row.get("logout_tokens", "taken_at")?)))
+}
+
+/// See [`crate::engine::ports::Endings::logged_out`]. A grant's hashes were made by one key of the ring: each is tried.
+pub(super) async fn logged_out(
+    db: &mut Db,
+    context: &Context,
+    (whom, limit): &(LoggedOut, u32),
+) -> Result<Vec<Live>, Fault> {
+    let candidates = |purpose, value: &Option<String>| {
+        value.as_deref().map(|value| context.ring.candidates(purpose, &input(&whom.provider, value)))
+    };
+    let sids = candidates(Purpose::ProviderSession, &whom.sid);
+    let subs = candidates(Purpose::ProviderSubject, &whom.sub);
+    let mut live = Vec::new();
+    match (&sids, &subs) {
+        (Some(sids), subs) => {
+            for sid in sids {
+                // Both were made by one key. A person's name under another one says nothing.
+                let sub = subs.as_ref().map(|subs| subs.iter().find(|sub| sub.key_id == sid.key_id));
+                let sub = sub.flatten().map(|sub| sub.hash.to_vec());
+                live.extend(by_sid(db, whom, sid, sub, *limit).await?);
+            }
+        }
+        (None, Some(subs)) => {
+            for sub in subs {
+                live.extend(by_sub(db, whom, sub, *limit).await?);
+            }
+        }
+        (None, None) => {}
+    }
+    live.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+    Ok(live)
+}
+
+/// What is live of the grants that a condition finds: `$1` the hash, `$2` its key, `$3` the provider, `$4` created before, `$5`
+/// the limit.
+macro_rules! live_of {
+    ($condition:literal) => {
+        concat!(
+            "SELECT l.login_id AS login_id, s.session_id AS session_id FROM grants g
+             JOIN logins l ON l.login_id = g.login_id
+             LEFT JOIN sessions s ON s.session_id = l.session_id
+             WHERE ",
+            $condition,
+            " AND g.logout_key_id = $2 AND l.provider = $3
+                 AND ((s.status = 'active' AND ($4 IS NULL OR s.created_at <= $4))
+                     OR (l.status = 'approved' AND ($4 IS NULL OR l.approved_at <= $4)))
+             ORDER BY l.login_id LIMIT $5"
+        )
+    };
+}
+
+async fn by_sid(
+    db: &mut Db,
+    whom: &LoggedOut,
+    sid: &KeyedHash,
+    sub: Option<Vec<u8>>,
+    limit: u32,
+) -> Result<Vec<Live>, Fault> {
+    let found = db
+        .fetch(
+            live_of!("g.sid_hash = $1 AND ($6 IS NULL OR g.sub_hash = $6)"),
+            args![sid.hash, sid.key_id.as_str(), whom.provider.as_str(), whom.before, limit, sub],
+        )
+        .await?;
+    found.iter().map(live).collect()
+}
+
+async fn by_sub(db: &mut Db, whom: &LoggedOut, sub: &KeyedHash, limit: u32) -> Result<Vec<Live>, Fault> {
+    let found = db
+        .fetch(
+            live_of!("g.sub_hash = $1"),
+            args![sub.hash, sub.key_id.as_str(), whom.provider.as_str(), whom.before, limit],
+        )
+        .await?;
+    found.iter().map(live).collect()
+}
+
+fn live(row: &Row) -> Result<Live, Fault> {
+    let session: Option<uuid::Uuid> = row.get("sessions", "session_id")?;
+    Ok(match session {
+        Some(session_id) => Live::Session(SessionId(session_id)),
+        None => Live::Login(LoginId(row.get("logins", "login_id")?)),
+    })
+}
+
+/// See [`crate::engine::ports::Endings::switched_off`].
+pub(super) async fn switched_off(
+    db: &mut Db,
+    (what, limit): &(SwitchedOff, u32),
+) -> Result<Vec<SessionId>, Fault> {
+    let found = match what {
+        SwitchedOff::Application(tenant, application) => {
+            db.fetch(
+                "SELECT session_id FROM sessions WHERE ended_at IS NULL AND tenant = $1 AND application = $2 LIMIT $3",
+                args![tenant.as_str(), application.as_str(), *limit],
+            )
+            .await?
+        }
+        SwitchedOff::Registration(registration) => {
+            db.fetch(
+                "SELECT session_id FROM sessions WHERE ended_at IS NULL AND registration = $1 LIMIT $2",
+                args![registration.as_str(), *limit],
+            )
+            .await?
+        }
+    };
+    sessions(&found)
+}
+
+/// See [`crate::engine::ports::Endings::surplus_sessions`]. Whoever comes later sees at least as much, and orders it in the
+/// same way: two that look at once end the same ones.
+pub(super) async fn surplus(
+    db: &mut Db,
+    (session_id, most): &(SessionId, u32),
+) -> Result<Vec<SessionId>, Fault> {
+    let found = db
+        .fetch(
+            "SELECT other.session_id AS session_id FROM sessions mine
+             JOIN sessions other ON other.tenant = mine.tenant AND other.application = mine.application
+                 AND other.person = mine.person AND other.ended_at IS NULL
+             WHERE mine.session_id = $1
+             ORDER BY other.created_at DESC, other.session_id DESC LIMIT 1000 OFFSET $2",
+            args![*session_id, *most],
+        )
+        .await?;
+    sessions(&found)
+}
+
+fn sessions(found: &[Row]) -> Result<Vec<SessionId>, Fault> {
+    found.iter().map(|row| row.get("sessions", "session_id").map(SessionId)).collect()
+}
