@@ -82,6 +82,12 @@ struct Job {
     exercice: Option<Exercice>,
 }
 
+/// A session that is active, and the tokens that it has now.
+struct Present {
+    session: Session,
+    tokens: Tokens,
+}
+
 /// What came of it.
 struct Got {
     access_token: Secret,
@@ -167,14 +173,14 @@ impl Engine {
     async fn try_exchange(self: &Arc<Self>, job: &Job) -> Result<Got, Failure> {
         let session = &job.session;
         let acting = self.acting(job).await?;
-        let tokens = self.subject_tokens(session).await?;
+        let Present { session: present, tokens } = self.with_living_token(session).await?;
         let answer = self.ask_exchange(job, &tokens, acting.clone()).await;
         let answer = match answer {
             // Nobody said how long the access token lives. It may simply be too old.
             ExchangeAnswer::Refused { of_subject_token: true }
                 if tokens.access_expires_at.is_none() && tokens.refresh_token.is_some() =>
             {
-                let newer = self.refreshed_tokens(session).await?;
+                let newer = self.refreshed(&present).await?.tokens;
                 if newer.access_token.expose() == tokens.access_token.expose() {
                     return Err(Failure::Refused);
                 }
@@ -230,37 +236,39 @@ impl Engine {
     }
 
     /// The session's tokens, with an access token that lives long enough to be exchanged.
-    async fn subject_tokens(self: &Arc<Self>, session: &Session) -> Result<Tokens, Failure> {
-        let tokens = self.tokens_of(session).await?;
+    async fn with_living_token(self: &Arc<Self>, session: &Session) -> Result<Present, Failure> {
+        let present = self.present_tokens(session).await?;
         let least = self.clock.now() + LEAST_LIFE;
-        if tokens.access_expires_at.is_none_or(|at| least <= at) {
-            return Ok(tokens);
+        if present.tokens.access_expires_at.is_none_or(|at| least <= at) {
+            return Ok(present);
         }
-        let tokens = self.refreshed_tokens(session).await?;
+        let present = self.refreshed(&present.session).await?;
         // What is left of the old one may still do; what a provider gives for less than that does.
-        if tokens.access_expires_at.is_none_or(|at| self.clock.now() < at) {
-            return Ok(tokens);
+        if present.tokens.access_expires_at.is_none_or(|at| self.clock.now() < at) {
+            return Ok(present);
         }
-        Err(match tokens.refresh_token {
+        Err(match present.tokens.refresh_token {
             Some(_) => Failure::Unavailable { retry_after: None },
             // It never comes back to life: only another login helps.
             None => Failure::Refused,
         })
     }
 
-    async fn refreshed_tokens(self: &Arc<Self>, session: &Session) -> Result<Tokens, Failure> {
+    async fn refreshed(self: &Arc<Self>, session: &Session) -> Result<Present, Failure> {
         // An error says that the refresh is over as well.
         let _ = self.start_refresh(session).wait_for(|done| *done).await;
-        self.tokens_of(session).await
+        self.present_tokens(session).await
     }
 
-    async fn tokens_of(&self, session: &Session) -> Result<Tokens, Failure> {
-        let now = self.store.session(session.session_id).await.map_err(store)?;
-        if now.is_none_or(|now| now.state != SessionState::Active) {
+    /// The session first: where its tokens are replaced in between, a refresh of what was read finds newer ones.
+    async fn present_tokens(&self, session: &Session) -> Result<Present, Failure> {
+        let session = self.store.session(session.session_id).await.map_err(store)?.ok_or(Failure::Over)?;
+        if session.state != SessionState::Active {
             return Err(Failure::Over);
         }
         let grant = self.store.grant(session.grant_id).await.map_err(store)?;
-        grant.and_then(|grant| grant.tokens).ok_or(Failure::Over)
+        let tokens = grant.and_then(|grant| grant.tokens).ok_or(Failure::Over)?;
+        Ok(Present { session, tokens })
     }
 
     /// What the actor token says, where the target wants one.

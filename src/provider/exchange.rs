@@ -9,6 +9,7 @@ mod actor;
 mod answer;
 mod outbounds;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -183,7 +184,11 @@ fn cnf(encoding: Cnf, x5t: Option<&str>) -> Result<Option<String>, NoRequest> {
         Cnf::Rfc8705 => thumbprint()?.to_owned(),
         Cnf::CisisHex => {
             let digest = URL_SAFE_NO_PAD.decode(thumbprint()?).map_err(|_| NoRequest::Certificate)?;
-            STANDARD.encode(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            STANDARD.encode(digest.iter().fold(String::new(), |mut hex, byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            }))
         }
     };
     Ok(Some(json!({ "x5t#S256": text }).to_string()))

@@ -13,6 +13,7 @@ mod phone;
 mod refresh;
 mod server;
 mod token;
+mod token_exchange;
 mod userinfo;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -4,6 +4,7 @@ mod canary;
 mod client_auth;
 mod credentials;
 mod endings;
+mod exchange;
 mod faults;
 mod hang_up;
 mod limits;

@@ -5,6 +5,8 @@
 //! that `cnf` names, in the encoding of the request: base64url of the digest (RFC 8705 §3.1), or base64 of the digest
 //! in hexadecimal (the CI-SIS guide); without `cnf` it binds nothing.
 
+use std::fmt::Write as _;
+
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -139,7 +141,11 @@ fn cnf(asked: Option<&str>, thumbprint: Option<[u8; 32]>) -> Result<Option<Value
     let cnf: Value = serde_json::from_str(asked).map_err(|_| &CNF)?;
     let named = cnf.get("x5t#S256").and_then(Value::as_str).ok_or(&CNF)?;
     let own = thumbprint.ok_or(&CNF)?;
-    let in_hex = own.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let in_hex = own.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     if [base64url(&own), STANDARD.encode(in_hex)].iter().any(|known| known == named) {
         Ok(Some(json!({ "x5t#S256": named })))
     } else {

@@ -1,26 +1,22 @@
 //! The exchange of a token for a target (RFC 8693): what is sent, byte for byte, and what an answer means.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use relais::crypto::random::SystemRandom;
 use relais::crypto::signing_key::{SigningAlg, generate};
-use relais::domain::registration::Environment;
 use relais::domain::secret::Secret;
 use relais::domain::subject::{Code, Exercice};
-use relais::domain::target::{
-    ActorTokenKind, Cnf, ExchangeAuth, ExchangeParameters, SubjectTokenType, Target,
-};
+use relais::domain::target::{Cnf, ExchangeAuth, SubjectTokenType, Target};
 use relais::engine::ports::{
     Acting, ExchangeAnswer, ExchangeRequest, ProviderStatus, Providers as _, Software,
 };
 use relais::provider::{AssertionAudience, Clients, Credential, ExchangeSettings, SettingsError, Signing};
 use serde_json::{Value, json};
 
-use crate::support::jwt;
-use crate::support::log;
+use crate::support::jwt::{self, hex};
+use crate::support::{log, targets};
 
 use super::op::Reply;
 use super::setup::{CLIENT_ID, Setup, TARGET, provider_settings, registration_settings};
@@ -36,31 +32,7 @@ const BEGINNING: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3At
     &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
 
 fn target(setup: &Setup) -> Target {
-    Target {
-        name: TARGET.parse().expect("a name"),
-        url: "https://api.example/fhir/".parse().expect("a URL"),
-        environment: Environment::Test,
-        enabled: true,
-        registrations: vec![setup.registration.clone()],
-        applications: Vec::new(),
-        methods: Vec::new(),
-        paths: Vec::new(),
-        request_max: 0,
-        max_requests: 1,
-        timeout: Duration::from_secs(1),
-        exchange: ExchangeParameters {
-            token_endpoint: setup.op.url("exchange").parse().expect("a URL"),
-            audience: None,
-            resource: None,
-            scope: None,
-            subject_token_type: SubjectTokenType::AccessToken,
-            subject_issuer: None,
-            cnf: Cnf::None,
-            actor_token: ActorTokenKind::None,
-            client_id: None,
-            auth: ExchangeAuth::OfRegistration,
-        },
-    }
+    targets::target(TARGET, &setup.op.url("exchange"))
 }
 
 fn answer() -> Value {
@@ -197,8 +169,7 @@ async fn r_d_09_the_bound_certificate_is_on_the_connection_and_named_in_either_e
         let expected = match cnf {
             Cnf::CisisHex => {
                 let digest = URL_SAFE_NO_PAD.decode(&old).expect("base64url");
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                STANDARD.encode(hex)
+                STANDARD.encode(hex(&digest))
             }
             _ => old.clone(),
         };
@@ -242,8 +213,12 @@ async fn an_actor_token_is_signed_for_the_server_that_reads_it_and_says_who_acts
     let setup = Setup::with(|_, registration| {
         registration.credential =
             Credential::PrivateKeyJwt { audience: AssertionAudience::Issuer, typ: None };
-        registration.signing =
-            Some(Signing { alg: SigningAlg::ALL[0], key: key.clone(), published: Vec::new(), requests: false });
+        registration.signing = Some(Signing {
+            alg: SigningAlg::ALL[0],
+            key: key.clone(),
+            published: Vec::new(),
+            requests: false,
+        });
     })
     .await;
     let keys = serde_json::from_value(setup.clients.jwks(&setup.registration).expect("keys")).expect("a set");
@@ -321,7 +296,7 @@ async fn a_refusal_is_one_and_trouble_is_none() {
     assert_eq!(setup.meaning_of_exchange(busy).await, "unavailable 7");
     assert_eq!(setup.meaning_of_exchange(Reply::Cut).await, "unavailable");
     // Nobody's words but the code's reach a log.
-    for told in ["invalid_target", "endpoint=exchange"] {
+    for told in ["invalid_target", "endpoint=\"exchange\""] {
         assert!(log.text().contains(told), "{told}");
     }
     for secret in [SUBJECT_TOKEN, "899700000001", CLIENT_SECRET, "something_new"] {
@@ -345,7 +320,11 @@ async fn an_answer_that_nobody_can_use_is_none() {
         ("expires_in", json!("300")),
         ("expires_in", json!(0)),
     ] {
-        assert_eq!(setup.meaning_of_exchange(with(name, value.clone())).await, "unavailable", "{name} {value}");
+        assert_eq!(
+            setup.meaning_of_exchange(with(name, value.clone())).await,
+            "unavailable",
+            "{name} {value}"
+        );
         assert!(log.text().contains(name), "the broken rule is named");
     }
     let large = Reply::raw(200, "application/json", format!("{{\"pad\":\"{}\"}}", "x".repeat(64 * 1024)));

@@ -15,6 +15,7 @@ use relais::crypto::random::SystemRandom;
 use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
+use relais::engine::Engine;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
 use relais::simulator::{Front, Simulator};
@@ -71,6 +72,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        self.app.engine()
+    }
+
     pub async fn stop(self) {
         self.app.drain().await;
     }
