@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::super::Simulator;
 use super::super::client_auth::authenticate;
@@ -109,6 +110,10 @@ fn exchanged(
     }
     let subject = form.get("subject_token").and_then(|token| tokens::verified_access_token(simulator, token));
     let subject = subject.ok_or(&SUBJECT_TOKEN)?;
+    let sid = subject.get("sid").and_then(Value::as_str).and_then(|sid| Uuid::parse_str(sid).ok());
+    if sid.is_some_and(|session| simulator.state().sessions.is_over(session)) {
+        return Err(&SUBJECT_TOKEN);
+    }
     let thumbprint = call.certificate.as_ref().map(|certificate| certificate.thumbprint);
     let bound = subject.get("cnf").and_then(|cnf| cnf.get("x5t#S256")).and_then(Value::as_str);
     if bound.is_some_and(|bound| thumbprint.map(|own| base64url(&own)).as_deref() != Some(bound)) {
