@@ -12,6 +12,7 @@ mod personalities;
 mod phone;
 mod refresh;
 mod server;
+mod target;
 mod token;
 mod token_exchange;
 mod userinfo;

@@ -7,9 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{
-    ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked,
-};
+use super::{ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};

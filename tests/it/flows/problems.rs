@@ -403,7 +403,8 @@ async fn targets(run: &mut Run) {
             holder.get(&path).await.expect(200).text("/status") == "approved"
         })
         .await;
-    let handle = holder.post(&format!("{path}/session"), Value::Null).await.expect(201).text("/session_handle");
+    let handle =
+        holder.post(&format!("{path}/session"), Value::Null).await.expect(201).text("/session_handle");
     let session = run.stack.relais.bearer(&handle);
     let get = async |path: &str| session.get(&format!("/v1/targets/{path}")).await;
     run.meets(get("unknown/x").await, 404, "target_unknown");

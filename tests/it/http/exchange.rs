@@ -68,7 +68,8 @@ async fn a_refusal_of_something_else_refreshes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_refresh_token_a_dead_access_token_is_not_sent() {
     let world = World::new().await;
-    *world.provider.access_expires_at.lock().expect("lock") = Some(world.clock.now() + Duration::from_mins(10));
+    *world.provider.access_expires_at.lock().expect("lock") =
+        Some(world.clock.now() + Duration::from_mins(10));
     let (_, handle) = world.session().await;
     world.clock.advance(Duration::from_mins(10) - Duration::from_secs(30));
     world.answers([exchanged(), exchanged()]);

@@ -16,9 +16,9 @@ use relais::domain::target::Target;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
     Acknowledgement, Announcement, Approved, BackchannelRequest, ExchangeAnswer, ExchangeRequest,
-    FreshTokens, Heard, LogoutVerdict, NoMetadata, PollAnswer, PollRequest, Polled, ProviderStatus, Providers,
-    PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo,
-    UserinfoError,
+    FreshTokens, Heard, LogoutVerdict, NoMetadata, PollAnswer, PollRequest, Polled, ProviderStatus,
+    Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked, StartFailure, Unreadable,
+    Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -187,12 +187,7 @@ impl Providers for Scripted {
         }))
     }
 
-    async fn exchange(
-        &self,
-        _: &RegistrationName,
-        _: &Target,
-        request: ExchangeRequest,
-    ) -> ExchangeAnswer {
+    async fn exchange(&self, _: &RegistrationName, _: &Target, request: ExchangeRequest) -> ExchangeAnswer {
         self.exchanged.lock().expect("lock").push(request.subject_token.expose().to_owned());
         let next = self.exchange_answers.lock().expect("lock").pop_front();
         next.unwrap_or(ExchangeAnswer::Unavailable { retry_after: None })

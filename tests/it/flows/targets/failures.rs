@@ -103,7 +103,11 @@ async fn a_reset_is_told_and_a_cut_body_does_not_look_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_target_is_given_up_before_and_within_its_answer() {
-    let silent = Downstream::new(|_connection| std::future::pending()).await;
+    let silent = Downstream::new(|connection| async move {
+        std::future::pending::<()>().await;
+        drop(connection);
+    })
+    .await;
     let begun = Downstream::new(|mut connection| async move {
         connection.say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
         std::future::pending::<()>().await;

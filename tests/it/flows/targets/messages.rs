@@ -1,10 +1,12 @@
 //! What goes on and what does not, as both ends see it.
 
 use reqwest::Method;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
 use super::{API, at, calls, like_api, raw, signed_in};
 use crate::support::downstream::Downstream;
+use crate::support::http::Caller;
 use crate::support::log;
 use crate::support::stack::{BACKENDS, Backend};
 
@@ -175,7 +177,8 @@ async fn a_location_below_the_base_leads_back_through_relais() {
         );
         let downstream = Downstream::answering(text.leak()).await;
         let (stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
-        let answer = session.get("/v1/targets/raw/a").await.expect(status);
+        let still = Caller::with(session.base(), |builder| builder.redirect(Policy::none()));
+        let answer = still.bearer(&session.token()).get("/v1/targets/raw/a").await.expect(status);
         let shown = answer.header("location").expect("a location");
         match expected {
             Some(path) => assert_eq!(shown, format!("http://127.0.0.1:0{path}")),

@@ -67,7 +67,11 @@ async fn a_download_reaches_the_caller_before_it_has_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_is_taken_from_a_caller_than_the_target_takes() {
-    let downstream = Downstream::new(|_connection| std::future::pending()).await;
+    let downstream = Downstream::new(|connection| async move {
+        std::future::pending::<()>().await;
+        drop(connection);
+    })
+    .await;
     let patient =
         at("raw", &downstream).replace("timeout = \"400ms\"", "timeout = \"10m\"\nrequest_max = \"1GiB\"");
     let (stack, session) = signed_in(Backend::Sqlite, &patient).await;
@@ -76,7 +80,8 @@ async fn no_more_is_taken_from_a_caller_than_the_target_takes() {
     let chunk = vec![b'x'; 64 * 1024];
     let mut taken = 0;
     // Until nothing is taken any more. What is under way lies in the buffers of four sockets and two connections.
-    while tokio::time::timeout(Duration::from_secs(2), socket.write_all(&chunk)).await.is_ok() {
+    while let Ok(sent) = tokio::time::timeout(Duration::from_secs(2), socket.write_all(&chunk)).await {
+        sent.expect("nobody hangs up");
         taken += chunk.len();
         assert!(taken < 128 << 20, "the whole body is taken in");
     }
