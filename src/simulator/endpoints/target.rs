@@ -6,6 +6,7 @@
 //! and kept nowhere. `/target/_bytes/N` answers N bytes instead.
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::Body;
@@ -115,8 +116,7 @@ fn token(
         tokens::verified_exchanged_token(simulator, token.trim()).ok_or("the token does not count")?;
     if let Some(bound) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")).and_then(Value::as_str) {
         let own = certificate.ok_or("the token is bound to a certificate, and there is none")?.thumbprint;
-        let in_hex = own.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        if ![base64url(&own), STANDARD.encode(in_hex)].iter().any(|known| known == bound) {
+        if ![base64url(&own), STANDARD.encode(hex(&own))].iter().any(|known| known == bound) {
             return Err("the token is bound to another certificate");
         }
     }
@@ -162,7 +162,15 @@ async fn measured(mut body: Body) -> Result<(u64, String), axum::Error> {
         length += data.len() as u64;
         hash.update(&data);
     }
-    Ok((length, hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((length, hex(hash.finish().as_ref())))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// So many bytes, made as they are taken. Their length is announced.
