@@ -91,7 +91,8 @@ impl App {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let fresh = start::directory(config.applications, config.registrations, config.providers);
+        let fresh =
+            start::directory(config.applications, config.registrations, config.providers, config.targets);
         self.engine.reconfigure(|directory| directory.reloaded(&fresh));
         if let Some(tls) = &self.clients_tls {
             ask_clients(tls, &self.engine.directory());

@@ -11,6 +11,7 @@
 mod api;
 mod connection;
 mod control;
+mod forward;
 mod idle;
 mod load;
 mod logins;
@@ -46,6 +47,8 @@ pub enum Scenario {
     Pending,
     /// Parked long polls, answered when their login is decided.
     Waiters,
+    /// Long bodies through a target, one each way.
+    Forward,
     /// Nothing at all.
     Idle,
 }
@@ -81,7 +84,9 @@ pub struct Settings {
     pub registration: Option<String>,
     /// What the load is.
     pub scenario: Scenario,
-    /// How many logins, pending logins or waiters.
+    /// The target that long bodies go through.
+    pub target: String,
+    /// How many logins, pending logins or waiters, or mebibytes each way.
     pub count: usize,
     /// Logins started, or waiters' logins approved, a second; `None`: as fast as it goes.
     pub rate: Option<f64>,
@@ -162,6 +167,7 @@ pub async fn run(
         Scenario::Logins => logins::run(&mut site, settings).await,
         Scenario::Pending => pending::run(&mut site, settings).await,
         Scenario::Waiters => waiters::run(&mut site, settings).await,
+        Scenario::Forward => forward::run(&mut site, settings).await,
         Scenario::Idle => idle::run(&site, settings).await,
     };
     site.close().await;

@@ -21,6 +21,7 @@ mod registrations;
 mod ring;
 mod secrets;
 mod store;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use registrations::{
     Audience, CertificateFiles, RegistrationCredential, RegistrationSettings, SigningSettings,
 };
 pub use store::{StoreSettings, StoreUrl};
+pub use targets::TargetSettings;
 
 use crate::crypto::ring::KeyRing;
 use crate::domain::application::Application;
@@ -76,6 +78,8 @@ pub struct Config {
     pub registrations: Vec<RegistrationSettings>,
     /// The applications; each one's registrations are in `registrations`.
     pub applications: Vec<Application>,
+    /// The targets; each one's registrations and applications are above.
+    pub targets: Vec<TargetSettings>,
     /// What works but deserves attention.
     pub warnings: Vec<Problem>,
     /// What takes effect only at a start.
@@ -118,6 +122,7 @@ fn read(context: Context, table: &Table) -> Result<Config, Problems> {
     let providers = providers::read(&root);
     let registrations = registrations::read(&root, &providers, key_ring.as_ref());
     let applications = applications::read(&root, &providers, &registrations, key_ring.as_ref());
+    let targets = targets::read(&root, &providers, &registrations, &applications, key_ring.as_ref());
     let binds = [
         ("clients", clients.as_ref().map(|listener| listener.bind)),
         ("providers", for_providers.as_ref().map(|listener| listener.bind)),
@@ -137,6 +142,7 @@ fn read(context: Context, table: &Table) -> Result<Config, Problems> {
             providers,
             registrations,
             applications,
+            targets,
             warnings,
             at_start: AtStart::of(table),
         }),

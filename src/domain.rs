@@ -21,5 +21,6 @@ pub mod secret;
 pub mod session;
 pub mod subject;
 pub mod support_code;
+pub mod target;
 pub mod texts;
 pub mod time;

@@ -26,6 +26,8 @@ pub mod backchannel_logout;
 mod begin_login;
 pub mod cancel_login;
 pub mod directory;
+pub mod exchange;
+pub mod forward;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -49,7 +51,7 @@ mod userinfo;
 
 use directory::Directory;
 use hub::Hub;
-use ports::{Changed, Providers, Store, StoreError, Wake};
+use ports::{Changed, Providers, Store, StoreError, Targets, Wake};
 
 /// A detached task did not come to its end: a defect. It carries nothing of a panic, whose text may quote a secret;
 /// the panic's place is told by the process's hook.
@@ -63,6 +65,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The providers.
     pub providers: Arc<dyn Providers>,
+    /// The targets.
+    pub targets: Arc<dyn Targets>,
     /// The other nodes.
     pub wake: Arc<dyn Wake>,
     /// Time.
@@ -79,6 +83,7 @@ pub struct Parts {
 pub struct Engine {
     store: Arc<dyn Store>,
     providers: Arc<dyn Providers>,
+    targets: Arc<dyn Targets>,
     wake: Arc<dyn Wake>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -91,6 +96,9 @@ pub struct Engine {
     userinfo: userinfo::Reads,
     outbox: outbox::Outbox,
     refreshes: refresh::Refreshes,
+    exchanges: exchange::Exchanges,
+    /// Calls of targets under way.
+    places: forward::Places,
     /// Rung when what is configured has changed.
     reconfigured: Notify,
     /// Turns of those who waited to read what has changed.
@@ -114,6 +122,7 @@ impl Engine {
         Arc::new(Self {
             store: parts.store,
             providers: parts.providers,
+            targets: parts.targets,
             wake: parts.wake,
             clock: parts.clock,
             random: parts.random,
@@ -126,6 +135,8 @@ impl Engine {
             userinfo: userinfo::Reads::default(),
             outbox: outbox::Outbox::default(),
             refreshes: refresh::Refreshes::default(),
+            exchanges: exchange::Exchanges::default(),
+            places: forward::Places::default(),
             reconfigured: Notify::new(),
             turns: Semaphore::new(read_login::TURNS),
             lookups: Semaphore::new(notified::LOOKUPS),

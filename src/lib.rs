@@ -6,7 +6,7 @@
 //! - [`crypto`]: key ring, seal, keyed hashes, certificates.
 //! - [`net`]: accept loop, TLS, limits; outbound client builder.
 //! - [`engine`]: the use cases, and the ports they need.
-//! - [`store`], [`provider`], [`http`]: adapters; they never know each other.
+//! - [`store`], [`provider`], [`target`], [`http`]: adapters; they never know each other.
 //! - [`client`]: a typed thick client of the client API.
 //! - [`practice`]: plays a practice's software in the demo.
 //! - [`mod@bench`]: load on a running server.
@@ -33,4 +33,5 @@ pub mod practice;
 pub mod provider;
 pub mod simulator;
 pub mod store;
+pub mod target;
 pub mod telemetry;

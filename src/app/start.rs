@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -27,6 +27,7 @@ use crate::provider;
 use crate::store::migrations::MigrateError;
 use crate::store::postgres::{ConnectError, PostgresStore};
 use crate::store::sqlite::{OpenError, OpenMode, SqliteStore};
+use crate::target;
 use crate::telemetry::exporter;
 
 /// Open connections of the listener `providers`: it has few callers, and they say little.
@@ -59,6 +60,9 @@ pub enum StartError {
     /// A provider client cannot be made.
     #[error("a provider client cannot be made")]
     Provider(#[from] provider::SettingsError),
+    /// The clients of targets cannot be made.
+    #[error("the targets cannot be called")]
+    Targets(#[from] target::SettingsError),
     /// PostgreSQL cannot be reached.
     #[error("the database cannot be reached")]
     Connect(#[from] ConnectError),
@@ -110,11 +114,21 @@ impl App {
             None => None,
         };
         let providers = provider_clients(&config, &clock, &random)?;
+        let targets = targets(&config, &providers)?;
         let ring = Arc::new(config.key_ring);
         let (store, wake) = open_store(&config.store, &ring, &random, options).await?;
-        let directory = directory(config.applications, config.registrations, config.providers);
-        let engine =
-            Engine::new(Parts { store, providers: providers.clone(), wake, clock, random, ring, directory });
+        let directory =
+            directory(config.applications, config.registrations, config.providers, config.targets);
+        let engine = Engine::new(Parts {
+            store,
+            providers: providers.clone(),
+            targets,
+            wake,
+            clock,
+            random,
+            ring,
+            directory,
+        });
         engine.run().await?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -206,25 +220,67 @@ fn provider_clients(
         .map(|settings| provider_settings(settings, config.mode))
         .collect::<Result<Vec<_>, _>>()?;
     let registrations = config.registrations.iter().map(registration_settings).collect();
-    Ok(Arc::new(provider::Clients::new(providers, registrations, clock.clone(), random.clone())?))
+    let exchanges = config
+        .targets
+        .iter()
+        .map(|settings| exchange_settings(settings, config.mode))
+        .collect::<Result<Vec<_>, _>>()?;
+    let clients = provider::Clients::new(providers, registrations, clock.clone(), random.clone())?;
+    Ok(Arc::new(clients.with_exchanges(exchanges)?))
+}
+
+fn targets(config: &Config, providers: &Arc<provider::Clients>) -> Result<Arc<target::Targets>, StartError> {
+    let settings = config
+        .targets
+        .iter()
+        .map(|settings| {
+            let roots_pem = settings.ca.as_deref().map(roots).transpose()?;
+            Ok(target::TargetSettings {
+                name: settings.target.name.clone(),
+                allow_private_addresses: allows_private(config.mode, roots_pem.is_some()),
+                roots_pem,
+                https_only: config.mode == Mode::Production,
+            })
+        })
+        .collect::<Result<Vec<_>, StartError>>()?;
+    let providers = providers.clone();
+    let certificates: target::CertificateSource =
+        Arc::new(move |registration, x5t| providers.identity(registration, x5t));
+    Ok(Arc::new(target::Targets::new(settings, certificates)?))
+}
+
+fn exchange_settings(
+    settings: &config::TargetSettings,
+    mode: Mode,
+) -> Result<provider::ExchangeSettings, StartError> {
+    let roots_pem = settings.exchange_ca.as_deref().map(roots).transpose()?;
+    Ok(provider::ExchangeSettings {
+        target: settings.target.name.clone(),
+        allow_private_addresses: allows_private(mode, roots_pem.is_some()),
+        roots_pem,
+        https_only: mode == Mode::Production,
+    })
+}
+
+fn roots(file: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(file).map_err(|source| StartError::File { file: file.to_owned(), source })
+}
+
+/// Whoever pins a private CA runs, or trusts, a server on a private network. One that is trusted by public roots has no
+/// business at a private address.
+fn allows_private(mode: Mode, has_own_roots: bool) -> bool {
+    mode == Mode::Development || has_own_roots
 }
 
 pub(super) fn provider_settings(
     settings: &config::ProviderSettings,
     mode: Mode,
 ) -> Result<provider::ProviderSettings, StartError> {
-    let roots_pem = settings
-        .ca
-        .as_ref()
-        .map(|file| fs::read(file).map_err(|source| StartError::File { file: file.clone(), source }))
-        .transpose()?;
-    // Whoever pins a private CA runs, or trusts, a provider on a private network. One that is trusted by public
-    // roots has no business at a private address.
-    let private = mode == Mode::Development || roots_pem.is_some();
+    let roots_pem = settings.ca.as_deref().map(roots).transpose()?;
     Ok(provider::ProviderSettings {
         provider: settings.provider.clone(),
+        allow_private_addresses: allows_private(mode, roots_pem.is_some()),
         roots_pem,
-        allow_private_addresses: private,
         https_only: mode == Mode::Production,
     })
 }
@@ -301,10 +357,12 @@ pub(super) fn directory(
     applications: Vec<crate::domain::application::Application>,
     registrations: Vec<config::RegistrationSettings>,
     providers: Vec<config::ProviderSettings>,
+    targets: Vec<config::TargetSettings>,
 ) -> Directory {
     Directory::new(
         applications,
         registrations.into_iter().map(|settings| settings.registration).collect(),
         providers.into_iter().map(|settings| settings.provider).collect(),
     )
+    .with_targets(targets.into_iter().map(|settings| settings.target))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Request, request};
 use http_body_util::Full;
 use serde::Deserialize;
@@ -143,6 +143,38 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Sends a target a body of so many bytes, at its base.
+    pub(super) async fn upload(
+        &self,
+        connection: &mut Connection,
+        target: &str,
+        length: u64,
+    ) -> Result<(), CallError> {
+        let request = self.of_target(Method::POST, target, "").header(CONTENT_LENGTH, length);
+        let request = request.body(()).map_err(|_| CallError::Unreadable)?;
+        connection.stream(request, length).await.map(|_| ())
+    }
+
+    /// Has the simulated target send so many bytes.
+    pub(super) async fn download(
+        &self,
+        connection: &mut Connection,
+        target: &str,
+        length: u64,
+    ) -> Result<(), CallError> {
+        let request = self.of_target(Method::GET, target, &format!("/_bytes/{length}"));
+        let request = request.body(()).map_err(|_| CallError::Unreadable)?;
+        let came = connection.stream(request, 0).await?;
+        if came == length { Ok(()) } else { Err(CallError::Unreadable) }
+    }
+
+    fn of_target(&self, method: Method, target: &str, below: &str) -> request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(format!("/v1/targets/{target}{below}"))
+            .header(AUTHORIZATION, self.bearer.clone())
+    }
+
     /// Reads it, which is a use.
     pub(super) async fn read(&self, connection: &mut Connection) -> Result<(), CallError> {
         let request = Request::builder().uri("/v1/session").header(AUTHORIZATION, self.bearer.clone());

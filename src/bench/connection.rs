@@ -3,16 +3,19 @@
 //! HTTP/1.1 or HTTP/2, in clear or over TLS with pinned roots. Connections spread over several loopback addresses:
 //! a server limits what one address may have, and one address has too few ports.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
@@ -34,6 +37,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Beyond what the caller asked the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// What a streamed body is sent in.
+const CHUNK: usize = 64 * 1024;
 
 /// Connections from one address: fewer than a listener takes from one.
 const PER_ADDRESS: usize = 4000;
@@ -242,9 +248,11 @@ impl Tls {
     }
 }
 
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
 enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
 }
 
 impl Sender {
@@ -302,20 +310,41 @@ impl Connection {
         request: Request<Full<Bytes>>,
         wait: Duration,
     ) -> Result<Answer, CallError> {
-        tokio::time::timeout(ANSWER_TIMEOUT + wait, self.exchange(request))
-            .await
-            .map_err(|_| CallError::TimedOut)?
+        let whole = async { read(self.send(request.map(|body| body.boxed_unsync())).await?).await };
+        tokio::time::timeout(ANSWER_TIMEOUT + wait, whole).await.map_err(|_| CallError::TimedOut)?
     }
 
-    async fn exchange(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
+    /// Makes one call with a body of so many zeros, made as they are sent, and counts the bytes of the answer. Takes as
+    /// long as it takes.
+    pub(super) async fn stream(&mut self, request: Request<()>, length: u64) -> Result<u64, CallError> {
+        let frames = stream::unfold(length, |left| async move {
+            let next = left.min(CHUNK as u64);
+            let chunk = Bytes::from_static(&[0; CHUNK]).slice(..usize::try_from(next).unwrap_or(CHUNK));
+            (left > 0).then(|| (Ok::<_, Infallible>(Frame::data(chunk)), left - next))
+        });
+        let body =
+            if length == 0 { Full::default().boxed_unsync() } else { StreamBody::new(frames).boxed_unsync() };
+        let response = self.send(request.map(|()| body)).await?;
+        if !response.status().is_success() {
+            return Err(read(response).await.err().unwrap_or(CallError::Unreadable));
+        }
+        let (mut body, mut came) = (response.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| CallError::Lost)?;
+            came += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Ok(came)
+    }
+
+    async fn send(&mut self, mut request: Request<Body>) -> Result<http::Response<Incoming>, CallError> {
         let lost = |_| CallError::Lost;
-        let response = match &mut self.sender {
+        match &mut self.sender {
             Sender::Http1(sender) => {
                 let host =
                     HeaderValue::from_str(self.authority.as_str()).map_err(|_| CallError::Unreadable)?;
                 request.headers_mut().insert(HOST, host);
                 sender.ready().await.map_err(lost)?;
-                sender.send_request(request).await.map_err(lost)?
+                sender.send_request(request).await.map_err(lost)
             }
             Sender::Http2(sender) => {
                 let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -323,10 +352,9 @@ impl Connection {
                 parts.authority = Some(self.authority.clone());
                 *request.uri_mut() = Uri::from_parts(parts).map_err(|_| CallError::Unreadable)?;
                 sender.ready().await.map_err(lost)?;
-                sender.send_request(request).await.map_err(lost)?
+                sender.send_request(request).await.map_err(lost)
             }
-        };
-        read(response).await
+        }
     }
 }
 

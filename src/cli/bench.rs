@@ -49,7 +49,10 @@ pub(super) struct Arguments {
     /// What the load is
     #[arg(long, value_enum, value_name = "NAME")]
     scenario: Scenario,
-    /// How many logins, pending logins or waiters
+    /// forward: the target, which must be the simulated one
+    #[arg(long, value_name = "NAME", default_value = "api")]
+    target: String,
+    /// How many logins, pending logins or waiters; forward: mebibytes each way
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     count: u32,
     /// logins: started a second, whatever the answers do (without it: as fast as --at-once clients go);
@@ -84,6 +87,8 @@ enum Scenario {
     Pending,
     /// Parked long polls: memory, and how soon each is answered
     Waiters,
+    /// Long bodies through a target, one each way: speed, memory
+    Forward,
     /// No load at all
     Idle,
 }
@@ -158,8 +163,10 @@ fn settings(arguments: Arguments) -> Result<Settings, String> {
             Scenario::Logins => bench::Scenario::Logins,
             Scenario::Pending => bench::Scenario::Pending,
             Scenario::Waiters => bench::Scenario::Waiters,
+            Scenario::Forward => bench::Scenario::Forward,
             Scenario::Idle => bench::Scenario::Idle,
         },
+        target: arguments.target,
         count: whole(arguments.count),
         rate: arguments.rate,
         at_once: whole(arguments.at_once),

@@ -208,5 +208,8 @@ fn overrides(port: impl Fn(u16) -> SocketAddr, public_url: &str, issuer: &str) -
             "providers.psc-sim.metadata_url".to_owned(),
             text(&format!("{issuer}/.well-known/wallet-openid-configuration")),
         ),
+        // The URL parser goes up from the issuer's path to the root.
+        ("targets.api.url".to_owned(), text(&format!("{issuer}/../../../target/"))),
+        ("targets.api.exchange.token_endpoint".to_owned(), text(&format!("{issuer}/as/token"))),
     ]
 }

@@ -19,7 +19,7 @@ impl AtStart {
         for (name, value) in table {
             match (name.as_str(), value) {
                 ("applications", _) => {}
-                ("listeners" | "providers" | "registrations", Value::Table(inner)) => {
+                ("listeners" | "providers" | "registrations" | "targets", Value::Table(inner)) => {
                     for (below, section) in inner {
                         sections.insert(format!("{name}.{below}"), told(section));
                     }
@@ -32,8 +32,8 @@ impl AtStart {
         Self(sections)
     }
 
-    /// The sections of `fresh` that are not what they were at the start. One that is gone is no such section: a provider
-    /// or registration that is no longer declared is switched off.
+    /// The sections of `fresh` that are not what they were at the start. One that is gone is no such section: a provider,
+    /// registration or target that is no longer declared is switched off.
     pub fn changed_in<'a>(&self, fresh: &'a Self) -> impl Iterator<Item = &'a str> {
         let changed = fresh.0.iter().filter(|(path, told)| self.0.get(*path) != Some(told));
         changed.map(|(path, _)| path.as_str()).collect::<Vec<_>>().into_iter()

@@ -115,10 +115,34 @@ pub const ALL: &[Key] = &[
     key("applications.*.session.per_person", Kind::Number),
     key("applications.*.pick_up_window", Kind::Text),
     key("applications.*.pick_up_repeat", Kind::Text),
+    key("targets.*.url", Kind::Text),
+    key("targets.*.environment", Kind::Text),
+    key("targets.*.enabled", Kind::Flag),
+    key("targets.*.ca", Kind::Text),
+    key("targets.*.registrations", Kind::Texts),
+    key("targets.*.applications", Kind::Texts),
+    key("targets.*.methods", Kind::Texts),
+    key("targets.*.paths", Kind::Texts),
+    key("targets.*.request_max", Kind::Text),
+    key("targets.*.max_requests", Kind::Number),
+    key("targets.*.timeout", Kind::Text),
+    key("targets.*.exchange.token_endpoint", Kind::Text),
+    key("targets.*.exchange.ca", Kind::Text),
+    key("targets.*.exchange.client_id", Kind::Text),
+    key("targets.*.exchange.auth", Kind::Text),
+    key("targets.*.exchange.client_secret", Kind::Text),
+    key("targets.*.exchange.client_secret_file", Kind::Text),
+    key("targets.*.exchange.audience", Kind::Text),
+    key("targets.*.exchange.resource", Kind::Text),
+    key("targets.*.exchange.scope", Kind::Text),
+    key("targets.*.exchange.subject_token_type", Kind::Text),
+    key("targets.*.exchange.subject_issuer", Kind::Text),
+    key("targets.*.exchange.cnf", Kind::Text),
+    key("targets.*.exchange.actor_token", Kind::Text),
 ];
 
 /// Keys and sections of the documented format that this version does not offer yet.
-pub const LATER: &[&str] = &["listeners.admin", "targets"];
+pub const LATER: &[&str] = &["listeners.admin"];
 
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,7 +213,8 @@ mod tests {
         assert_eq!(place(&["mode"]), Place::Key(Kind::Text));
         assert_eq!(place(&["registrations", "any-name", "enabled"]), Place::Key(Kind::Flag));
         assert_eq!(place(&["registrations", "any-name"]), Place::Section);
-        assert_eq!(place(&["targets"]), Place::Later);
+        assert_eq!(place(&["listeners", "admin"]), Place::Later);
+        assert_eq!(place(&["targets", "dmp", "exchange"]), Place::Section);
         assert_eq!(place(&["applications", "a", "acts_for"]), Place::Key(Kind::Texts));
         assert_eq!(place(&["mode", "x"]), Place::Nothing);
         assert_eq!(place(&["stor"]), Place::Nothing);

@@ -257,6 +257,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number of bytes greater than zero (`"512KiB"`, `"20MiB"`).
+    pub fn size(&self, key: &str, default: u64) -> u64 {
+        let Some(text) = self.text(key) else { return default };
+        let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+        let size = units.into_iter().find_map(|(unit, factor)| {
+            text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(factor)
+        });
+        size.filter(|size| *size > 0).unwrap_or_else(|| {
+            self.wrong_type(key, "a size greater than zero, such as \"512KiB\", \"20MiB\" or \"1GiB\"");
+            default
+        })
+    }
+
     /// A file, resolved against the configuration file's folder.
     pub fn file(&self, key: &str) -> Option<PathBuf> {
         self.text(key).map(|text| self.context.resolve(text))

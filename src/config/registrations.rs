@@ -97,6 +97,10 @@ pub(super) fn read(
 ) -> Vec<RegistrationSettings> {
     let declared = root.section("providers");
     let is_reachable = root.section("listeners").has("providers");
+    let signs_actor_tokens = root
+        .section("targets")
+        .sections()
+        .any(|(_, target)| target.section("exchange").plain_text("actor_token") == Some("cisis"));
     let registrations: Vec<RegistrationSettings> = root
         .section("registrations")
         .sections()
@@ -107,7 +111,7 @@ pub(super) fn read(
                 Some(found.provider.profile)
             });
             let delivery = read_delivery(&reader, is_reachable);
-            read_one(name, &reader, provider, profile, delivery, ring)
+            read_one(name, &reader, provider, profile, delivery, signs_actor_tokens, ring)
         })
         .collect();
     signing::refuse_shared(root, &registrations);
@@ -133,12 +137,13 @@ fn read_one(
     provider: Option<ProviderName>,
     profile: Option<&Profile>,
     delivery: Delivery,
+    signs_actor_tokens: bool,
     ring: Option<&KeyRing>,
 ) -> Option<RegistrationSettings> {
     let name = reader.name(name);
     let client_id = reader.required("client_id", "write the client_id that the provider gave");
     let enabled = reader.flag("enabled", true);
-    let signing = signing::read(reader);
+    let signing = signing::read(reader, signs_actor_tokens);
     let certificates = reader.pairs("certificates");
     certificates::check_pairs(reader, "certificates", &certificates);
     let credential = read_credential(reader, &certificates, ring);

@@ -5,6 +5,7 @@ mod rules;
 mod secrets;
 mod signing;
 mod sources;
+mod targets;
 mod values;
 
 use std::os::unix::fs::PermissionsExt;

@@ -66,6 +66,7 @@ name!(/** An OpenID Provider that Relais talks to. */ ProviderName);
 name!(/** Relais's client registration at a provider. */ RegistrationName);
 name!(/** A client of Relais. */ ApplicationName);
 name!(/** Who an application belongs to. */ TenantName);
+name!(/** A downstream API that Relais calls with an exchanged token. */ TargetName);
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::domain::application::{Application, ApplicationCredential};
 use crate::domain::assertion_key::AssertionKey;
-use crate::domain::names::{ApplicationName, ProviderName, RegistrationName};
+use crate::domain::names::{ApplicationName, ProviderName, RegistrationName, TargetName};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::session::Session;
+use crate::domain::target::Target;
 
 /// Everything that is configured, by name.
 #[derive(Default)]
@@ -19,6 +20,7 @@ pub struct Directory {
     applications: HashMap<ApplicationName, Arc<Application>>,
     registrations: HashMap<RegistrationName, (Arc<Registration>, Arc<Provider>)>,
     providers: HashMap<ProviderName, Arc<Provider>>,
+    targets: HashMap<TargetName, Arc<Target>>,
 }
 
 impl Directory {
@@ -42,7 +44,14 @@ impl Directory {
             .into_iter()
             .map(|application| (application.name.clone(), application.into()))
             .collect();
-        Self { applications, registrations, providers }
+        Self { applications, registrations, providers, targets: HashMap::new() }
+    }
+
+    /// The same with these targets.
+    #[must_use]
+    pub fn with_targets(mut self, targets: impl IntoIterator<Item = Target>) -> Self {
+        self.targets = targets.into_iter().map(|target| (target.name.clone(), target.into())).collect();
+        self
     }
 
     /// This directory with what `fresh` may change while the server runs: applications over the registrations that
@@ -68,7 +77,11 @@ impl Directory {
             })
             .collect();
         let applications = fresh.applications.values().map(|fresh| self.with_present_keys(fresh)).collect();
-        Self::new(applications, registrations, providers)
+        let targets = self.targets.values().map(|target| Target {
+            enabled: fresh.targets.get(&target.name).is_some_and(|it| it.enabled),
+            ..(**target).clone()
+        });
+        Self::new(applications, registrations, providers).with_targets(targets)
     }
 
     /// A fresh application with the keys that are in force, where they are from the same file: whoever watches the file
@@ -103,7 +116,12 @@ impl Directory {
             .iter()
             .map(|(name, application)| (name.clone(), renewed(application)))
             .collect();
-        Self { applications, registrations: self.registrations.clone(), providers: self.providers.clone() }
+        Self {
+            applications,
+            registrations: self.registrations.clone(),
+            providers: self.providers.clone(),
+            targets: self.targets.clone(),
+        }
     }
 
     /// An application by its name.
@@ -126,6 +144,12 @@ impl Directory {
     /// Every registration with its provider.
     pub fn registrations(&self) -> impl Iterator<Item = &(Arc<Registration>, Arc<Provider>)> {
         self.registrations.values()
+    }
+
+    /// A target by its name.
+    #[must_use]
+    pub fn target(&self, name: &TargetName) -> Option<&Arc<Target>> {
+        self.targets.get(name)
     }
 
     /// Every provider.

@@ -116,14 +116,14 @@ impl Engine {
             return Err(PickUpError::ExerciceUnknown(Box::new(login)));
         }
         let session = self.new_session(&login, Some(&tokens), call.exercice.clone());
-        let (session, handle) = self.exchange(&login, session, &call.by).await?;
+        let (session, handle) = self.write_pick_up(&login, session, &call.by).await?;
         Ok(PickedUp { view: SessionView { session, claims }, handle })
     }
 
     /// The answer of a pick-up was lost. The store decides first whether it may be repeated at all.
     async fn repeat(self: Arc<Self>, login: Login, call: PickUpCall) -> Result<PickedUp, PickUpError> {
         let session = self.new_session(&login, None, None);
-        let (session, handle) = self.exchange(&login, session, &call.by).await?;
+        let (session, handle) = self.write_pick_up(&login, session, &call.by).await?;
         let grant = self.store.grant(login.grant_id).await?;
         let Some(claims) = grant.and_then(|grant| grant.claims) else {
             // The session has ended since.
@@ -155,7 +155,7 @@ impl Engine {
     }
 
     /// Draws a handle and lets the store exchange the login for it.
-    async fn exchange(
+    async fn write_pick_up(
         &self,
         login: &Login,
         session: Session,

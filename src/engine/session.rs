@@ -254,7 +254,7 @@ impl Engine {
 }
 
 /// The error that an ended session is; a race that finds it still active is told as idle, its only near cause.
-fn ended(session: &Session) -> SessionError {
+pub(super) fn ended(session: &Session) -> SessionError {
     let reason = match session.state {
         SessionState::Ended { reason, .. } => reason,
         SessionState::Active => SessionEndReason::Idle,

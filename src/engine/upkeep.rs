@@ -51,6 +51,7 @@ impl Engine {
 
     async fn sweep(&self, pass: u32) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.exchanges.sweep(self.clock.monotonic());
         // One that cannot be ended must not keep the others from it.
         for (login_id, status) in self.store.overdue_logins(now, now - OWNERS_TIME, LIMIT).await? {
             if let Err(error) = self.end_overdue_login(login_id, status).await {
@@ -143,6 +144,7 @@ impl Engine {
 
     /// A session's end has been written: counts, logs, wakes, and has the provider told.
     pub(super) fn session_over(&self, session: &Session, reason: SessionEndReason) {
+        self.exchanges.forget(session.session_id);
         metrics::session_ended(reason.as_str());
         tracing::info!(
             session.id = %session.session_id,
@@ -203,9 +205,15 @@ impl Engine {
             };
             match signal {
                 Some(WakeSignal::Changed(Changed::Announced(login_id))) => self.poller.ring(login_id),
-                Some(WakeSignal::Changed(changed)) => self.hub.notify(changed),
+                Some(WakeSignal::Changed(changed)) => {
+                    self.hub.notify(changed);
+                    if let Changed::Session(session_id) = changed {
+                        self.look_after_exchanges(vec![session_id]);
+                    }
+                }
                 Some(WakeSignal::ReadAll) => {
                     self.hub.notify_all();
+                    self.look_after_exchanges(self.exchanges.sessions());
                     self.hear_announcements().await;
                 }
                 None => return,

@@ -5,6 +5,7 @@
 #![expect(unused_qualifications, reason = "utoipa spells the types of parameters out")]
 
 mod application;
+mod call_target;
 mod cancel_login;
 mod choose_exercice;
 mod end_session;
@@ -54,6 +55,7 @@ pub struct ClientsState {
 pub fn router(state: ClientsState) -> Router {
     let front_state = Front::shedding(state.engine.clone(), state.max_requests);
     Router::from(routes())
+        .merge(call_target::router())
         .merge(openapi::router(&state.public_url))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

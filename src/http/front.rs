@@ -32,6 +32,12 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// Whose an answer is, on calls that may have another's.
+pub(super) const RELAIS_ANSWER: HeaderName = HeaderName::from_static("relais-answer");
+
+/// What the routes of such calls begin with.
+pub(super) const TARGETS: &str = "/v1/targets/";
+
 /// What the front of one listener knows.
 #[derive(Clone)]
 pub(super) struct Front {
@@ -87,6 +93,9 @@ pub(super) async fn front(State(front): State<Front>, mut request: Request, next
     // What may be kept says so itself.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if route.as_ref().is_some_and(|route| route.starts_with(TARGETS)) {
+        headers.entry(RELAIS_ANSWER).or_insert(HeaderValue::from_static("relais"));
+    }
     let length = engine.clock().monotonic().since(arrived);
     line::write(&context, &method, route.as_deref(), answer.status(), length);
     answer

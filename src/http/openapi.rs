@@ -10,6 +10,7 @@
 
 mod page;
 mod problems;
+mod targets;
 mod twin;
 
 use std::sync::{Arc, LazyLock};
@@ -59,6 +60,9 @@ fn of_server(public_url: &str) -> Value {
     let mut schemas = schemas(document.get("components").and_then(|components| components.get("schemas")));
     schemas.insert("Problem".to_owned(), problems::schema());
     let mut paths = document.remove("paths").unwrap_or_default();
+    if let Value::Object(paths) = &mut paths {
+        paths.insert(targets::PATH.to_owned(), targets::item());
+    }
     for operation in operations(&mut paths) {
         complete(operation);
     }
@@ -78,6 +82,7 @@ fn of_server(public_url: &str) -> Value {
                 opened by the login token." },
             { "name": "Session", "description": "What a login leads to. Opened by the session handle; to a back end also \
                 by its own credential with the handle beside it." },
+            { "name": "Targets", "description": "Downstream APIs, called with a token for the session." },
         ],
         "paths": paths,
         "components": {

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use body::BodyPace;
 pub use peer::{Peer, PeerCertificate};
 
 use super::tls::ServerTls;
@@ -39,7 +40,8 @@ pub struct Limits {
     /// From the opened connection to the end of the first request's head, and from the first byte of a later
     /// request to the end of its head.
     pub header_timeout: Duration,
-    /// From the reading of a request's body to its end; then the body fails with `TimedOut`.
+    /// From the reading of a request's body to its end, or while nothing of it comes ([`BodyPace`]); then the body fails
+    /// with `TimedOut`.
     pub body_timeout: Duration,
     /// How long a connection may stay without a request, and how long its client may leave an answer untaken
     /// (up to twice as long where it has taken a part).

@@ -20,8 +20,11 @@ mod told;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -30,7 +33,7 @@ use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 pub use address::AddressPolicy;
 pub use failure::{NotSentCause, OutboundError, TlsFailure, UnknownCause};
@@ -46,7 +49,10 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_PER_HOST: usize = 64;
 const MAX_HEADERS: usize = 100;
 
-type HttpClient = Client<Connector, Told>;
+/// A body on its way, in either direction.
+pub type StreamedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+type HttpClient = Client<Connector, StreamedBody>;
 
 /// A client certificate with its key, both DER.
 #[derive(Clone)]
@@ -120,6 +126,20 @@ pub struct OutboundResponse {
     pub body: Vec<u8>,
 }
 
+/// One request whose body is handed on as it comes.
+pub struct StreamedRequest {
+    /// The method.
+    pub method: Method,
+    /// Scheme, host and port are taken from here, and nothing else. Without user information.
+    pub origin: Url,
+    /// What follows them, byte for byte.
+    pub path_and_query: PathAndQuery,
+    /// All headers that the peer shall see. What frames the body is added.
+    pub headers: HeaderMap,
+    /// The body; an empty one is none.
+    pub body: StreamedBody,
+}
+
 /// An HTTP client for one peer. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Outbound {
@@ -163,7 +183,7 @@ impl Outbound {
         let invalid = |_| OutboundError::NotSent { cause: NotSentCause::InvalidUrl };
         let uri = Uri::try_from(request.url.as_str()).map_err(invalid)?;
         let body = Told::new(request.body.unwrap_or_default(), Box::new(on_sent));
-        let mut message = Request::new(body);
+        let mut message = Request::new(body.map_err(|never| match never {}).boxed_unsync());
         *message.method_mut() = request.method;
         *message.uri_mut() = uri;
         *message.headers_mut() = request.headers;
@@ -183,9 +203,29 @@ impl Outbound {
         })
     }
 
+    /// Sends one request once and hands the answer's body on as it comes. There is no time limit but that of the
+    /// connection's making: dropping the future, or the body, ends the rest.
+    pub async fn stream(&self, request: StreamedRequest) -> Result<Response<StreamedBody>, OutboundError> {
+        self.check(&request.origin)?;
+        let invalid = |_| OutboundError::NotSent { cause: NotSentCause::InvalidUrl };
+        let uri = Uri::builder()
+            .scheme(request.origin.scheme())
+            .authority(&request.origin[Position::BeforeHost..Position::AfterPort])
+            .path_and_query(request.path_and_query)
+            .build()
+            .map_err(invalid)?;
+        let mut message = Request::new(request.body);
+        *message.method_mut() = request.method;
+        *message.uri_mut() = uri;
+        *message.headers_mut() = request.headers;
+        let connection = capture_connection(&mut message);
+        let answer = self.exchange(message, &connection).await?;
+        Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+
     async fn exchange(
         &self,
-        message: Request<Told>,
+        message: Request<StreamedBody>,
         connection: &CaptureConnection,
     ) -> Result<Response<Incoming>, OutboundError> {
         let opened = Arc::new(OnceLock::new());

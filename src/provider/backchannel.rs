@@ -108,7 +108,7 @@ pub fn form(
     parameters: &[(&str, String)],
 ) -> Result<Form, SigningFailed> {
     let identity = sender.identity();
-    let mut form = identity.form(metadata)?;
+    let mut form = identity.form(metadata.endpoint(Endpoint::Token, false))?;
     if sender.signs_requests {
         form.add("request", identity.signed_request(parameters)?.expose());
     } else {

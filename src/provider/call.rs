@@ -24,7 +24,8 @@ use super::upstream::Upstream;
 
 /// What a request to a provider says.
 pub struct Call {
-    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo`, `revocation` or `logout`: for logs and metrics.
+    /// `metadata`, `jwks`, `backchannel`, `token`, `refresh`, `userinfo`, `revocation`, `logout` or `exchange`: for logs and
+    /// metrics.
     pub endpoint: &'static str,
     /// Where to.
     pub url: Url,
@@ -74,6 +75,41 @@ impl Channel<'_> {
         &self,
         call: Call,
     ) -> (Option<Monotonic>, Result<OutboundResponse, OutboundError>) {
+        let endpoint = call.endpoint;
+        let (sent, answer) = self.measured(call).await;
+        let is_well = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
+        self.upstream.note_call(is_well);
+        if let Err(error) = &answer {
+            tracing::warn!(
+                provider = %self.upstream.name(),
+                registration = %self.registration,
+                endpoint,
+                cause = cause(error),
+                error = %error,
+                "a call to the provider failed"
+            );
+        }
+        (sent, answer)
+    }
+
+    /// Sends once, to a target's authorization server: how it fares says nothing of the provider.
+    pub async fn send_elsewhere(&self, call: Call) -> Result<OutboundResponse, OutboundError> {
+        let endpoint = call.endpoint;
+        let (_, answer) = self.measured(call).await;
+        if let Err(error) = &answer {
+            tracing::warn!(
+                provider = %self.upstream.name(),
+                registration = %self.registration,
+                endpoint,
+                cause = cause(error),
+                error = %error,
+                "a call to a target's authorization server failed"
+            );
+        }
+        answer
+    }
+
+    async fn measured(&self, call: Call) -> (Option<Monotonic>, Result<OutboundResponse, OutboundError>) {
         let Call { endpoint, url, mut headers, form, timeout, max_body } = call;
         let method = if form.is_some() { Method::POST } else { Method::GET };
         if form.is_some() {
@@ -94,18 +130,6 @@ impl Channel<'_> {
         };
         let answer = self.outbound.send_telling(request, on_sent).await;
         metrics::provider_request(self.upstream.name(), endpoint, clock.monotonic().since(begun));
-        let is_well = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
-        self.upstream.note_call(is_well);
-        if let Err(error) = &answer {
-            tracing::warn!(
-                provider = %self.upstream.name(),
-                registration = %self.registration,
-                endpoint,
-                cause = cause(error),
-                error = %error,
-                "a call to the provider failed"
-            );
-        }
         (sent.get().copied(), answer)
     }
 

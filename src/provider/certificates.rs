@@ -36,6 +36,11 @@ pub enum CertificateError {
     Client(#[from] OutboundBuildError),
 }
 
+/// A certificate is neither configured nor remembered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the certificate that a grant is bound to is no longer there")]
+pub struct NoSuchCertificate;
+
 /// The clients of one registration.
 pub struct Certificates {
     registration: RegistrationName,
@@ -59,6 +64,8 @@ struct Set {
 #[derive(Clone)]
 struct Client {
     outbound: Outbound,
+    /// For connections to others than the provider, which take the same certificate.
+    identity: Identity,
     not_after: Timestamp,
 }
 
@@ -100,6 +107,15 @@ impl Certificates {
             Some(x5t) => current.clients.get(x5t).map(|client| client.outbound.clone()),
             None => current.plain.clone(),
         }
+    }
+
+    /// The certificate with this thumbprint, or the one for new logins where none is named, with its thumbprint.
+    /// `Err`: one that is neither configured nor remembered; `Ok(None)`: none is configured.
+    pub fn identity(&self, x5t: Option<&str>) -> Result<Option<(String, Identity)>, NoSuchCertificate> {
+        let current = self.current.load();
+        let Some(x5t) = x5t.or(current.places.first().map(String::as_str)) else { return Ok(None) };
+        let client = current.clients.get(x5t).ok_or(NoSuchCertificate)?;
+        Ok(Some((x5t.to_owned(), client.identity.clone())))
     }
 
     /// The configured certificates and when each expires.
@@ -170,8 +186,10 @@ fn client(
     if !certificate.is_for_clients() {
         return Err(CertificateError::Purpose { path: files.cert.clone() });
     }
-    let outbound = outbound(settings, Some(identity(pair)))?;
-    Ok((certificate.x5t_s256(), Client { outbound, not_after: certificate.not_after() }))
+    let (x5t, not_after) = (certificate.x5t_s256(), certificate.not_after());
+    let identity = identity(pair);
+    let outbound = outbound(settings, Some(identity.clone()))?;
+    Ok((x5t, Client { outbound, identity, not_after }))
 }
 
 fn outbound(settings: &ProviderSettings, identity: Option<Identity>) -> Result<Outbound, OutboundBuildError> {

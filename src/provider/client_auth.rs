@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
+use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use crate::crypto::signer::SigningFailed;
@@ -14,7 +15,6 @@ use crate::domain::random::{Random, uuid_v4};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-use super::metadata::{Endpoint, Metadata};
 use super::settings::{AssertionAudience, Credential};
 use super::signing_keys::SigningKeys;
 
@@ -42,8 +42,8 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// A form of this client, authenticated for one call.
-    pub fn form(&self, metadata: &Metadata) -> Result<Form, SigningFailed> {
+    /// A form of this client, authenticated for one call. `token_endpoint` is the provider's, where it is known.
+    pub fn form(&self, token_endpoint: Option<&Url>) -> Result<Form, SigningFailed> {
         let mut form = Form::default();
         match self.credential {
             Credential::TlsClientAuth | Credential::SelfSignedTlsClientAuth => {
@@ -57,7 +57,7 @@ impl Identity<'_> {
                 form.add("client_secret", secret.expose());
             }
             Credential::PrivateKeyJwt { audience, typ } => {
-                let assertion = self.assertion(audience, typ.as_deref(), metadata)?;
+                let assertion = self.assertion(audience, typ.as_deref(), token_endpoint)?;
                 // RFC 7523 §2.2: `client_id` is not needed, and where it is there it must be the same.
                 form.add("client_id", self.client_id);
                 form.add("client_assertion_type", ASSERTION_TYPE);
@@ -71,17 +71,26 @@ impl Identity<'_> {
         &self,
         audience: &AssertionAudience,
         typ: Option<&str>,
-        metadata: &Metadata,
+        token_endpoint: Option<&Url>,
     ) -> Result<Secret, SigningFailed> {
         let audience = match audience {
             AssertionAudience::Issuer => self.issuer,
-            AssertionAudience::TokenEndpoint => {
-                metadata.endpoint(Endpoint::Token, false).ok_or(SigningFailed)?.as_str()
-            }
+            AssertionAudience::TokenEndpoint => token_endpoint.ok_or(SigningFailed)?.as_str(),
             AssertionAudience::Text(text) => text,
         };
+        self.about_itself(audience, typ, Map::new())
+    }
+
+    /// A JWT about this client, made for one request, that says `more` besides.
+    pub fn about_itself(
+        &self,
+        audience: &str,
+        typ: Option<&str>,
+        more: Map<String, Value>,
+    ) -> Result<Secret, SigningFailed> {
         let mut claims = self.claims(audience);
         claims.insert("sub".to_owned(), json!(self.client_id));
+        claims.extend(more);
         self.keys.ok_or(SigningFailed)?.sign(typ, &claims)
     }
 
@@ -157,17 +166,6 @@ mod tests {
     use super::*;
 
     fn form(client_id: &str, credential: &Credential) -> (HeaderMap, String) {
-        let document = json!({
-            "issuer": "https://op.example", "jwks_uri": "https://op.example/jwks",
-            "token_endpoint": "https://op.example/token",
-            "backchannel_authentication_endpoint": "https://op.example/ciba",
-        });
-        let metadata = Metadata::read(
-            document.to_string().as_bytes(),
-            "https://op.example",
-            false,
-            &[crate::domain::registration::Delivery::Poll],
-        );
         let identity = Identity {
             client_id,
             credential,
@@ -176,7 +174,7 @@ mod tests {
             random: &SystemRandom,
             now: Timestamp::from_secs(1_800_000_000),
         };
-        identity.form(&metadata.expect("valid")).expect("nothing to sign").finish()
+        identity.form(None).expect("nothing to sign").finish()
     }
 
     #[test]

@@ -15,18 +15,21 @@ use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::parameters::RESERVED;
 use crate::domain::random::Random;
 use crate::domain::secret::{Secret, SecretBytes};
+use crate::domain::target::Target;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledgement, Announcement, BackchannelRequest, Heard, LogoutVerdict, NoMetadata, PollRequest, Polled,
-    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked,
-    StartFailure, Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, BackchannelRequest, ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict,
+    NoMetadata, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer,
+    RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
 };
+use crate::net::outbound::Identity;
 
 use super::backchannel::{self, Sender};
 use super::call::Channel;
 use super::certificates::Certificates;
+use super::exchange::{self, Exchange, Outbounds};
 use super::metadata::{Metadata, NotOffered};
-use super::settings::{Credential, ProviderSettings, RegistrationSettings, SettingsError};
+use super::settings::{Credential, ExchangeSettings, ProviderSettings, RegistrationSettings, SettingsError};
 use super::signing_keys::SigningKeys;
 use super::subject::ClaimMap;
 use super::upstream::Upstream;
@@ -48,6 +51,7 @@ pub struct Clients {
     upstreams: HashMap<ProviderName, Arc<Upstream>>,
     /// In the order of the configuration.
     registrations: Vec<Client>,
+    exchanges: Outbounds,
 }
 
 /// One registration.
@@ -102,7 +106,14 @@ impl Clients {
             let claims = ClaimMap::new(upstream.profile(), &settings.claims);
             clients.push(Client { settings, claims, upstream: Arc::clone(upstream), certificates, keys });
         }
-        Ok(Self { clock, random, upstreams, registrations: clients })
+        Ok(Self { clock, random, upstreams, registrations: clients, exchanges: Outbounds::default() })
+    }
+
+    /// The same, which exchanges tokens at these authorization servers.
+    pub fn with_exchanges(self, settings: Vec<ExchangeSettings>) -> Result<Self, SettingsError> {
+        let exchanges = Outbounds::new(settings)
+            .map_err(|(target, source)| SettingsError::Exchange { target, source })?;
+        Ok(Self { exchanges, ..self })
     }
 
     /// Works in the background until `shutdown`: fetches metadata and keys, and looks at files of certificates and of
@@ -137,6 +148,13 @@ impl Clients {
     /// When the certificate that new logins of a registration use expires; `None` where it has none.
     pub fn certificate_end(&self, registration: &RegistrationName) -> Option<Timestamp> {
         self.client(registration)?.certificates.expiries().first().map(|(_, not_after)| *not_after)
+    }
+
+    /// A certificate of a registration by its thumbprint, for connections to others than the provider; `None`: it is not
+    /// there (any more).
+    pub fn identity(&self, registration: &RegistrationName, x5t: &str) -> Option<Identity> {
+        let (_, identity) = self.client(registration)?.certificates.identity(Some(x5t)).ok()??;
+        Some(identity)
     }
 
     /// The public keys of a registration as a JWK set; `None` where it signs nothing, or does not exist.
@@ -213,16 +231,42 @@ impl Client {
         Some(Channel { upstream: &self.upstream, registration, claims, outbound, with_certificate })
     }
 
+    /// The way to a target's authorization server, with this certificate (`None`: the one in use), and its thumbprint.
+    fn channel_elsewhere(
+        &self,
+        outbounds: &Outbounds,
+        target: &Target,
+        x5t: Option<&str>,
+    ) -> Option<(Channel<'_>, Option<String>)> {
+        let registration = &self.settings.registration.name;
+        let certificate = match self.certificates.identity(x5t) {
+            Ok(certificate) => certificate,
+            Err(error) => {
+                tracing::error!(%registration, %error, "no exchange can be asked for");
+                return None;
+            }
+        };
+        let x5t = certificate.as_ref().map(|(x5t, _)| x5t.clone());
+        let outbound = outbounds.client(&target.name, registration, certificate)?;
+        let with_certificate = x5t.is_some();
+        let claims = &self.claims;
+        Some((Channel { upstream: &self.upstream, registration, claims, outbound, with_certificate }, x5t))
+    }
+
     fn sender<'a>(&'a self, x5t: Option<&str>, random: &'a dyn Random) -> Option<Sender<'a>> {
-        Some(Sender {
-            channel: self.channel(x5t)?,
+        Some(self.sender_over(self.channel(x5t)?, random))
+    }
+
+    fn sender_over<'a>(&'a self, channel: Channel<'a>, random: &'a dyn Random) -> Sender<'a> {
+        Sender {
+            channel,
             registration: &self.settings.registration,
             credential: &self.settings.credential,
             keys: self.keys.as_ref(),
             signs_requests: self.signs_requests(),
             extra_parameters: &self.settings.extra_parameters,
             random,
-        })
+        }
     }
 
     fn signs_requests(&self) -> bool {
@@ -338,6 +382,21 @@ impl Providers for Clients {
             return refresh::NOT_SENT;
         };
         refresh::refresh(&sender, &metadata, &client.settings.id_token_algs, &request).await
+    }
+
+    async fn exchange(
+        &self,
+        registration: &RegistrationName,
+        target: &Target,
+        request: ExchangeRequest,
+    ) -> ExchangeAnswer {
+        let Some(client) = self.client(registration) else { return exchange::UNAVAILABLE };
+        let found = client.channel_elsewhere(&self.exchanges, target, request.x5t.as_deref());
+        let Some((channel, x5t)) = found else { return exchange::UNAVAILABLE };
+        let sender = client.sender_over(channel, &*self.random);
+        let metadata = client.upstream.metadata();
+        let made = Exchange { sender, metadata: metadata.as_deref(), target, x5t };
+        exchange::exchange(&made, &request).await
     }
 
     async fn userinfo(

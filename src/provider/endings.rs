@@ -50,7 +50,7 @@ fn revocation(
 ) -> Result<Call, Heard> {
     let channel = &sender.channel;
     let url = metadata.endpoint(Endpoint::Revocation, channel.with_certificate).ok_or(Heard::NotOffered)?;
-    let mut form = sender.identity().form(metadata).map_err(|_| {
+    let mut form = sender.identity().form(metadata.endpoint(Endpoint::Token, false)).map_err(|_| {
         tracing::error!(registration = %channel.registration, "nothing could be signed");
         UNREACHABLE
     })?;

@@ -6,8 +6,8 @@
 use super::strict_json;
 
 /// Codes by which a server that has understood a request says that it did not accept it: RFC 6749 §4.1.2.1 and
-/// §5.2, CIBA §13.
-const REFUSALS: [&str; 14] = [
+/// §5.2, CIBA §13, RFC 8707 §2.
+const REFUSALS: [&str; 15] = [
     "access_denied",
     "expired_login_hint_token",
     "invalid_binding_message",
@@ -15,6 +15,7 @@ const REFUSALS: [&str; 14] = [
     "invalid_grant",
     "invalid_request",
     "invalid_scope",
+    "invalid_target",
     "invalid_user_code",
     "missing_user_code",
     "server_error",

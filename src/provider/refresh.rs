@@ -85,7 +85,7 @@ pub async fn refresh(
 }
 
 fn form(sender: &Sender<'_>, metadata: &Metadata, request: &RefreshRequest) -> Result<Form, SigningFailed> {
-    let mut form = sender.identity().form(metadata)?;
+    let mut form = sender.identity().form(metadata.endpoint(Endpoint::Token, false))?;
     form.add("grant_type", GRANT_TYPE);
     form.add("refresh_token", request.refresh_token.expose());
     Ok(form)

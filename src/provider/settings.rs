@@ -7,7 +7,7 @@ use openidconnect::core::CoreJwsSigningAlgorithm;
 
 use crate::crypto::signing_key::SigningAlg;
 use crate::domain::claims::ClaimPaths;
-use crate::domain::names::{ProviderName, RegistrationName};
+use crate::domain::names::{ProviderName, RegistrationName, TargetName};
 use crate::domain::registration::{Provider, Registration};
 use crate::domain::secret::Secret;
 
@@ -118,6 +118,19 @@ pub struct CertificateFiles {
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// How the authorization server of a target is reached. What is said to it stands with the target.
+#[derive(Clone)]
+pub struct ExchangeSettings {
+    /// Whose it is.
+    pub target: TargetName,
+    /// The trusted roots, PEM, and no others; `None`: the system's.
+    pub roots_pem: Option<Vec<u8>>,
+    /// Whether it may have a private or loopback address (R-G-06).
+    pub allow_private_addresses: bool,
+    /// Refuse `http` URLs. False only in development, and then for loopback only.
+    pub https_only: bool,
 }
 
 /// An algorithm that an ID token may be signed with (RFC 7518 §3.1, RFC 8037 §3.1). No symmetric one, no `none`.
@@ -245,6 +258,14 @@ pub enum SettingsError {
         registration: RegistrationName,
         /// Which parameter.
         parameter: String,
+    },
+    /// The trusted roots of a target's authorization server cannot be used.
+    #[error("target {target}: the HTTP client for its token endpoint cannot be made")]
+    Exchange {
+        /// Which target.
+        target: TargetName,
+        /// Why.
+        source: crate::net::outbound::OutboundBuildError,
     },
     /// A certificate or the trusted roots cannot be used.
     #[error("registration {registration}: its HTTP client cannot be made")]

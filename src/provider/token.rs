@@ -92,7 +92,7 @@ pub async fn poll(
 }
 
 fn form(sender: &Sender<'_>, metadata: &Metadata, request: &PollRequest) -> Result<Form, SigningFailed> {
-    let mut form = sender.identity().form(metadata)?;
+    let mut form = sender.identity().form(metadata.endpoint(Endpoint::Token, false))?;
     form.add("grant_type", GRANT_TYPE);
     form.add("auth_req_id", request.auth_req_id.expose());
     Ok(form)

@@ -1,4 +1,5 @@
-//! JWTs that the client has signed: its assertions (RFC 7523 §3) and its authentication requests (CIBA §7.1.1).
+//! JWTs that the client has signed: its assertions (RFC 7523 §3), its authentication requests (CIBA §7.1.1) and its
+//! actor tokens (RFC 8693 §4.1).
 //!
 //! The letter of the specifications, with no indulgence: what a lenient provider lets through hides a client's mistake.
 
@@ -9,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use super::Simulator;
+use super::endpoints::token_exchange;
 use super::jose::from_base64url;
 
 /// The members of a header or of claims.
@@ -50,7 +52,7 @@ pub(super) fn check_assertion(
     let inner = &simulator.inner;
     let paths = &inner.traits.paths;
     let at = |path: &str| format!("{}{path}", inner.issuer);
-    let audiences = [inner.issuer.clone(), at(paths.token), at(paths.backchannel)];
+    let audiences = [inner.issuer.clone(), at(paths.token), at(paths.backchannel), at(token_exchange::PATH)];
     if !text(&claims, "aud").is_some_and(|aud| audiences.iter().any(|it| it == aud)) {
         return Err("aud");
     }
@@ -61,6 +63,31 @@ pub(super) fn check_assertion(
         return Err("iat");
     }
     take(simulator, &claims, exp)
+}
+
+/// Who acts, by an actor token (RFC 8693 §4.1) that the client has signed for the authorization server: its claims about
+/// the actor. The error is the rule that it breaks.
+pub(super) fn checked_actor(
+    simulator: &Simulator,
+    keys: &JwkSet,
+    token: &str,
+) -> Result<Members, &'static str> {
+    let (_, mut claims) = verified(keys, token)?;
+    let inner = &simulator.inner;
+    let client_id = inner.client_id.as_str();
+    if text(&claims, "iss") != Some(client_id) || text(&claims, "sub") != Some(client_id) {
+        return Err("iss, sub");
+    }
+    if text(&claims, "aud") != Some(format!("{}{}", inner.issuer, token_exchange::PATH).as_str()) {
+        return Err("aud");
+    }
+    let now = inner.clock.now().as_secs();
+    let exp = seconds(&claims, "exp").filter(|exp| (now + 1..=now + ASSERTION_LIFE).contains(exp));
+    take(simulator, &claims, exp.ok_or("exp")?)?;
+    for name in ["iss", "aud", "exp", "iat", "jti"] {
+        claims.remove(name);
+    }
+    Ok(claims)
 }
 
 /// The parameters of a signed authentication request.

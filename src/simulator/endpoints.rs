@@ -1,4 +1,4 @@
-//! The provider's endpoints, below the issuer's path.
+//! The provider's endpoints, below the issuer's path, the one where its tokens are exchanged for a target, and that target.
 
 mod backchannel;
 pub(super) mod form;
@@ -7,14 +7,16 @@ mod logout;
 mod metadata;
 mod refresh;
 mod revocation;
+mod target;
 mod token;
+pub(super) mod token_exchange;
 mod userinfo;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get, on, post};
+use axum::routing::{MethodRouter, any, get, on, post};
 
 use super::Simulator;
 use super::exchange::{Process, Reply, serve};
@@ -32,7 +34,12 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route(&at(paths.introspection), post(endpoint(Endpoint::Introspection, introspection::answer)))
         .route(&at(paths.revocation), post(endpoint(Endpoint::Revocation, revocation::answer)))
         .route(&at(paths.logout), read_or_posted(endpoint(Endpoint::Logout, logout::answer)))
+        .route(&at(token_exchange::PATH), post(endpoint(Endpoint::Exchange, token_exchange::answer)))
         .route(&at(paths.userinfo), read_or_posted(endpoint(Endpoint::Userinfo, userinfo::answer)));
+    for path in [target::PATH.to_owned(), format!("{}/", target::PATH), format!("{}/{{*path}}", target::PATH)]
+    {
+        router = router.route(&path, any(target::answer));
+    }
     for document in inner.traits.metadata_documents {
         let path = at(&format!("/.well-known/{document}"));
         router = router.route(&path, get(endpoint(Endpoint::Metadata, metadata::document)));

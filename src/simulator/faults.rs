@@ -40,6 +40,10 @@ pub(super) enum Endpoint {
     Token,
     Userinfo,
     Introspection,
+    /// The token endpoint of a target's authorization server.
+    Exchange,
+    /// The downstream API.
+    Target,
     Revocation,
     Logout,
     /// A logout token: see [`super::backchannel_logout`].

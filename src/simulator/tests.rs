@@ -12,7 +12,9 @@ mod personalities;
 mod phone;
 mod refresh;
 mod server;
+mod target;
 mod token;
+mod token_exchange;
 mod userinfo;
 
 use std::net::{Ipv4Addr, SocketAddr};

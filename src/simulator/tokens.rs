@@ -270,15 +270,59 @@ fn named(claims: &Map<String, Value>) -> Option<Token> {
 
 /// The claims of an access token of ours that is still alive, and its session too.
 pub(super) fn verified_access_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
+    let claims = verified(simulator, token, &simulator.inner.issuer)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let sid = Uuid::try_parse(text("sid")).ok()?;
+    let is_alive = simulator.state().departures.is_alive(sid, text("jti"));
+    is_alive.then_some(claims)
+}
+
+/// The claims of an exchanged token of ours that is still alive.
+pub(super) fn verified_exchanged_token(simulator: &Simulator, token: &str) -> Option<Map<String, Value>> {
+    verified(simulator, token, &exchange_issuer(simulator))
+}
+
+fn verified(simulator: &Simulator, token: &str, issuer: &str) -> Option<Map<String, Value>> {
     let inner = &simulator.inner;
     let claims = inner.signing_key.verified_claims(token)?;
     let expires = claims.get("exp")?.as_i64()?;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-    let sid = Uuid::try_parse(text("sid")).ok()?;
-    let is_alive = text("typ") == "Bearer"
-        && inner.clock.now().as_secs() < expires
-        && simulator.state().departures.is_alive(sid, text("jti"));
-    is_alive.then_some(claims)
+    let is_access_token = claims.get("typ").and_then(Value::as_str) == Some("Bearer")
+        && claims.get("iss").and_then(Value::as_str) == Some(issuer);
+    (is_access_token && inner.clock.now().as_secs() < expires).then_some(claims)
+}
+
+/// The issuer of exchanged tokens.
+fn exchange_issuer(simulator: &Simulator) -> String {
+    format!("{}/as", simulator.inner.issuer)
+}
+
+/// A token for a target, about the person of a subject token. `more` are its other claims.
+pub(super) fn exchanged_token(
+    simulator: &Simulator,
+    subject: &Map<String, Value>,
+    life: i64,
+    more: Map<String, Value>,
+) -> String {
+    let inner = &simulator.inner;
+    let now = inner.clock.now().as_secs();
+    let mut claims = Map::new();
+    for (name, value) in [
+        ("exp", json!(now.saturating_add(life))),
+        ("iat", json!(now)),
+        ("jti", json!(uuid_v4(&*inner.random))),
+        ("iss", json!(exchange_issuer(simulator))),
+        ("typ", json!("Bearer")),
+        ("azp", json!(inner.client_id)),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    for name in ["sub", "sid", "acr", "SubjectNameID", "preferred_username"] {
+        claims.extend(subject.get(name).map(|value| (name.to_owned(), value.clone())));
+    }
+    claims.extend(more);
+    let input = signing_input(&header("RS256", inner.signing_key.kid()), &claims);
+    let signature = base64url(&inner.signing_key.sign("RS256", &input));
+    format!("{input}.{signature}")
 }
 
 /// A new request id: where they are long, in the form of a compact JWE with direct encryption (RFC 7516 §7.1: the

@@ -7,6 +7,7 @@ mod client_auth;
 mod discovery;
 mod endings;
 mod examination;
+mod exchange;
 mod hostile;
 mod id_token;
 mod logout_token;

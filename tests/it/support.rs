@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod database;
 pub mod desk;
+pub mod downstream;
 pub mod http;
 pub mod jwt;
 pub mod log;
@@ -12,3 +13,4 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod stack;
+pub mod targets;

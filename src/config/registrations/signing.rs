@@ -44,10 +44,13 @@ const OF_A_KEY: &[&str] = &["signing_key", "signing_alg", "published_keys"];
 /// RFC 10070.
 const TYP: &str = "client-authentication+jwt";
 
-/// The keys; `None` where nothing is signed, or after a problem.
-pub(super) fn read(reader: &Reader<'_>) -> Option<SigningSettings> {
+/// The keys; `None` where nothing is signed, or after a problem. Where a target wants actor tokens, any registration may
+/// have keys; the target's own must.
+pub(super) fn read(reader: &Reader<'_>, signs_actor_tokens: bool) -> Option<SigningSettings> {
     let requests = reader.flag("signed_requests", false);
-    let is_needed = requests || reader.plain_text("auth") == Some("private_key_jwt");
+    let is_needed = requests
+        || reader.plain_text("auth") == Some("private_key_jwt")
+        || (signs_actor_tokens && reader.has("signing_key"));
     if !is_needed {
         reader.refuse(OF_A_KEY, "a registration that signs nothing");
         return None;

@@ -104,14 +104,10 @@ fn unknown_keys_are_refused_wherever_they_come_from() {
 
 #[test]
 fn what_later_versions_offer_is_said_not_to_be_supported() {
-    for (path, value) in
-        [("listeners.admin.bind", "\"127.0.0.1:8445\""), ("targets.dmp.url", "\"https://dmp.example/\"")]
-    {
-        let mut house = House::new();
-        house.set(path, Some(value));
-        let told = house.problem();
-        assert!(told.contains("not supported by this version"), "{path}: {told}");
-    }
+    let mut house = House::new();
+    house.set("listeners.admin.bind", Some("\"127.0.0.1:8445\""));
+    let told = house.problem();
+    assert!(told.contains("not supported by this version"), "{told}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Language, Text};
 use crate::domain::login::LoginReason;
 
 /// The texts by problem code. A code that is not here is technical: the person can do nothing but ask for help.
-const TEXTS: [(&str, Text); 21] = [
+const TEXTS: [(&str, Text); 30] = [
     (
         "application_unauthenticated",
         Text::new(
@@ -118,6 +118,50 @@ const TEXTS: [(&str, Text); 21] = [
         ),
     ),
     (
+        "target_unknown",
+        Text::new(
+            "Le service demandé n’est pas configuré. Contactez le support de votre logiciel.",
+            "The requested service is not configured. Contact your software’s support.",
+        ),
+    ),
+    (
+        "target_not_allowed",
+        Text::new(
+            "Votre logiciel n’a pas le droit de faire cette demande à ce service. Contactez le support de votre \
+             logiciel.",
+            "Your software may not make this request to this service. Contact your software’s support.",
+        ),
+    ),
+    (
+        "exchange_refused",
+        Text::new(
+            "Le service demandé ne vous donne pas accès. Vérifiez vos droits auprès de ce service ou contactez le \
+             support de votre logiciel.",
+            "The requested service does not give you access. Check your rights with that service or contact your \
+             software’s support.",
+        ),
+    ),
+    (
+        "exercice_required",
+        Text::new(
+            "Choisissez d’abord la situation d’exercice dans laquelle vous agissez, puis recommencez.",
+            "Choose first the practice in which you act, then try again.",
+        ),
+    ),
+    ("target_unreachable", TARGET_DOWN),
+    ("target_tls_failed", TARGET_BROKEN),
+    ("target_redirected", TARGET_BROKEN),
+    ("exchange_unavailable", TARGET_DOWN),
+    (
+        "target_timeout",
+        Text::new(
+            "Le service demandé n’a pas répondu à temps. Vérifiez si votre demande a été prise en compte avant de \
+             recommencer.",
+            "The requested service did not answer in time. Check whether your request was taken into account before \
+             trying again.",
+        ),
+    ),
+    (
         "handle_invalid",
         Text::new(
             "Votre session n’est pas reconnue. Reconnectez-vous pour continuer.",
@@ -145,6 +189,16 @@ const TEXTS: [(&str, Text); 21] = [
 const BUSY: Text = Text::new(
     "Le service de connexion est momentanément indisponible. Recommencez dans un instant.",
     "The sign-in service is unavailable for the moment. Try again shortly.",
+);
+
+const TARGET_DOWN: Text = Text::new(
+    "Le service demandé est momentanément indisponible. Recommencez dans quelques minutes.",
+    "The requested service is unavailable for the moment. Try again in a few minutes.",
+);
+
+const TARGET_BROKEN: Text = Text::new(
+    "Le service demandé ne peut pas être joint en toute sécurité. Contactez le support de votre logiciel.",
+    "The requested service cannot be reached safely. Contact your software’s support.",
 );
 
 const TECHNICAL: Text = Text::new(
@@ -205,7 +259,7 @@ const SESSION_ENDS: [(&str, Text); 7] = [
 ];
 
 /// Every problem code of the client API.
-pub const PROBLEM_CODES: [&str; 34] = [
+pub const PROBLEM_CODES: [&str; 43] = [
     "invalid_request",
     "dpop_unsupported",
     "application_unauthenticated",
@@ -240,6 +294,15 @@ pub const PROBLEM_CODES: [&str; 34] = [
     "policy_not_met",
     "session_ended",
     "handle_invalid",
+    "target_unknown",
+    "target_not_allowed",
+    "exchange_refused",
+    "exercice_required",
+    "target_unreachable",
+    "target_tls_failed",
+    "target_redirected",
+    "exchange_unavailable",
+    "target_timeout",
 ];
 
 /// The sentence for the person who stands behind a refused call.

@@ -7,12 +7,13 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked};
+use super::{ExchangeAnswer, ExchangeRequest, Heard, LogoutVerdict, RefreshAnswer, RefreshRequest, Revoked};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::secret::{NotificationToken, Secret, SecretBytes};
+use crate::domain::target::Target;
 use crate::domain::time::Timestamp;
 
 /// How a provider fares, as `GET /v1/application` and readiness show it.
@@ -249,6 +250,15 @@ pub trait Providers: Send + Sync + 'static {
 
     /// Sends one refresh, once, within the profile's time-out, and judges the answer.
     async fn refresh(&self, registration: &RegistrationName, request: RefreshRequest) -> RefreshAnswer;
+
+    /// Sends one exchange to the target's authorization server, once, and judges the answer. Says nothing of how the
+    /// provider fares.
+    async fn exchange(
+        &self,
+        registration: &RegistrationName,
+        target: &Target,
+        request: ExchangeRequest,
+    ) -> ExchangeAnswer;
 
     /// Reads userinfo with the grant's access token; `claims` are those of the ID token.
     async fn userinfo(

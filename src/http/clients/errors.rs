@@ -4,10 +4,14 @@
 use std::error::Error;
 
 use crate::domain::login::{Login, LoginReason};
+use crate::domain::target::PathRefused;
 use crate::domain::time::Timestamp;
 use crate::engine::cancel_login::CancelLoginError;
+use crate::engine::exchange::ExchangeError;
+use crate::engine::forward::{ForwardError, ForwardRefusal};
 use crate::engine::introspect::IntrospectError;
 use crate::engine::pick_up::PickUpError;
+use crate::engine::ports::TargetError;
 use crate::engine::read_login::ReadLoginError;
 use crate::engine::session::SessionError;
 use crate::engine::start_login::StartLoginError;
@@ -118,6 +122,81 @@ pub(super) fn introspect(error: &IntrospectError) -> Problem {
     match error {
         IntrospectError::CutShort(_) => Problem::internal(error),
         IntrospectError::Store(source) => Problem::store(source),
+    }
+}
+
+/// Calling a target.
+pub(super) fn forward(error: &ForwardError) -> Problem {
+    match error {
+        ForwardError::Session(source) => session(source),
+        ForwardError::Refused { why, .. } => refused(why),
+    }
+}
+
+fn refused(why: &ForwardRefusal) -> Problem {
+    match why {
+        ForwardRefusal::Unknown => Problem::new(Code::TargetUnknown),
+        ForwardRefusal::Closed => Problem::new(Code::TargetNotAllowed)
+            .detail("The target is not open to this application with this registration."),
+        ForwardRefusal::NotAllowed => {
+            Problem::new(Code::TargetNotAllowed).detail("The target does not allow this method at this path.")
+        }
+        ForwardRefusal::Path(source) => Problem::new(Code::TargetNotAllowed).detail(path_detail(*source)),
+        ForwardRefusal::TooLarge => too_large(),
+        ForwardRefusal::Overloaded => {
+            Problem::new(Code::Overloaded).detail("Too many calls of this target are under way.")
+        }
+        ForwardRefusal::Exchange(source) => exchange(source),
+        ForwardRefusal::Target(source) => target(*source),
+    }
+}
+
+fn exchange(error: &ExchangeError) -> Problem {
+    match error {
+        ExchangeError::ExerciceRequired(support_code) => {
+            Problem::new(Code::ExerciceRequired).about(support_code)
+        }
+        ExchangeError::Refused(support_code) => Problem::new(Code::ExchangeRefused).about(support_code),
+        ExchangeError::Unavailable { support_code, retry_after } => Problem::new(Code::ExchangeUnavailable)
+            .retry_after(retry_after.as_secs().max(1))
+            .about(support_code),
+        ExchangeError::Session(source) => session(source),
+        ExchangeError::Store(source) => Problem::store(source),
+    }
+}
+
+fn target(error: TargetError) -> Problem {
+    match error {
+        TargetError::BodyBroken => Problem::invalid_request(vec![FieldError::new(
+            "",
+            "incomplete",
+            "the body did not arrive in whole",
+        )]),
+        TargetError::Redirected => Problem::new(Code::TargetRedirected),
+        TargetError::TimedOut => Problem::new(Code::TargetTimeout),
+        TargetError::TlsFailed => Problem::new(Code::TargetTlsFailed),
+        TargetError::TooLarge => too_large(),
+        TargetError::Unreachable => Problem::new(Code::TargetUnreachable),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::RequestTooLarge).detail("The body is longer than the target's request_max.")
+}
+
+/// For the developer: what of the path no target is called with.
+const fn path_detail(refused: PathRefused) -> &'static str {
+    match refused {
+        PathRefused::NoSlash => "The path does not begin with a slash.",
+        PathRefused::Character => {
+            "The path has a character that must be percent-encoded (RFC 3986, section 3.3)."
+        }
+        PathRefused::Encoding => "The percent-encoding of the path is broken, or its bytes are not UTF-8.",
+        PathRefused::Disguised => {
+            "The path hides a slash, backslash, dot, percent sign, semicolon or control character."
+        }
+        PathRefused::EmptySegment => "The path has an empty segment.",
+        PathRefused::DotSegment => "The path has a segment . or ..",
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::field::Empty;
 use super::{TRACEPARENT, X_REQUEST_ID};
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::login::Login;
-use crate::domain::names::ApplicationName;
+use crate::domain::names::{ApplicationName, TargetName};
 use crate::domain::random::{Random, uuid_v4};
 use crate::domain::session::Session;
 use crate::domain::support_code::SupportCode;
@@ -46,6 +46,8 @@ pub(in crate::http) struct Notes {
     pub(super) application: OnceLock<ApplicationName>,
     pub(super) login_id: OnceLock<LoginId>,
     pub(super) session_id: OnceLock<SessionId>,
+    /// Which downstream API was asked for.
+    pub(super) target: OnceLock<TargetName>,
     pub(super) support_code: OnceLock<SupportCode>,
     /// The problem's code.
     pub(super) code: OnceLock<&'static str>,
@@ -81,7 +83,7 @@ impl RequestContext {
     }
 
     /// The request id as a header.
-    pub(super) fn request_id_header(&self) -> HeaderValue {
+    pub(in crate::http) fn request_id_header(&self) -> HeaderValue {
         // Its characters were checked, or are a UUID's.
         HeaderValue::from_str(&self.request_id).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
     }
@@ -105,6 +107,11 @@ impl RequestContext {
         self.note_application(&login.application);
         self.note_login_id(login.login_id);
         let _ = self.notes.support_code.set(login.support_code.clone());
+    }
+
+    /// Notes which target a request is for. Only of those that are configured: any other name is the caller's word.
+    pub(in crate::http) fn note_target(&self, target: &TargetName) {
+        let _ = self.notes.target.set(target.clone());
     }
 
     /// Notes which session a request is about.

@@ -33,6 +33,7 @@ pub(super) fn write(
         application = notes.application.get().map(display),
         login.id = notes.login_id.get().map(display),
         session.id = notes.session_id.get().map(display),
+        target.name = notes.target.get().map(display),
         support_code = notes.support_code.get().map(display),
         code = notes.code.get().copied(),
         "request"

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::targets;
 use crate::http::problem::Code;
 
 /// What any call may answer.
@@ -62,6 +63,19 @@ const OF_A_PICK_UP: &[Code] = &[
     Code::PolicyNotMet,
 ];
 
+const OF_A_TARGET: &[Code] = &[
+    Code::RequestTooLarge,
+    Code::TargetNotAllowed,
+    Code::ExchangeRefused,
+    Code::ExerciceRequired,
+    Code::TargetUnknown,
+    Code::TargetUnreachable,
+    Code::TargetTlsFailed,
+    Code::TargetRedirected,
+    Code::ExchangeUnavailable,
+    Code::TargetTimeout,
+];
+
 /// What the call with this `operationId` may answer beside [`ANY`].
 fn own(operation_id: &str) -> &'static [&'static [Code]] {
     match operation_id {
@@ -74,6 +88,7 @@ fn own(operation_id: &str) -> &'static [&'static [Code]] {
         "readUserinfo" => &[OF_A_SESSION, &[Code::ProviderUnavailable]],
         "introspect" => &[BY_APPLICATION, WITH_BODY, &[Code::StoreUnavailable]],
         "chooseExercice" => &[OF_A_SESSION, WITH_BODY, &[Code::ExerciceUnknown]],
+        id if id.starts_with(targets::OPERATION) => &[OF_A_SESSION, OF_A_TARGET],
         _ => &[],
     }
 }

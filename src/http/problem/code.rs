@@ -53,9 +53,13 @@ codes! {
     ScopeNotAllowed = "scope_not_allowed", FORBIDDEN, "The registration does not have this scope";
     BindingMessageNotAllowed = "binding_message_not_allowed", FORBIDDEN,
         "The application may not send its own binding_message";
+    TargetNotAllowed = "target_not_allowed", FORBIDDEN, "The target is not open to this call";
+    ExchangeRefused = "exchange_refused", FORBIDDEN, "The target's authorization server gives no token";
+    ExerciceRequired = "exercice_required", FORBIDDEN, "The target needs a chosen exercice";
     PolicyNotMet = "policy_not_met", FORBIDDEN, "The login is not allowed any more";
     NotFound = "not_found", NOT_FOUND, "There is nothing here";
     LoginNotFound = "login_not_found", NOT_FOUND, "There is no such login for this token";
+    TargetUnknown = "target_unknown", NOT_FOUND, "There is no such target";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     AlreadyPending = "already_pending", CONFLICT, "A login for this person is under way";
     NotApproved = "not_approved", CONFLICT, "The login is not approved";
@@ -68,10 +72,16 @@ codes! {
         "The Idempotency-Key was used with another body";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error";
+    TargetUnreachable = "target_unreachable", BAD_GATEWAY, "The target cannot be reached";
+    TargetTlsFailed = "target_tls_failed", BAD_GATEWAY, "There is no trusted connection to the target";
+    TargetRedirected = "target_redirected", BAD_GATEWAY, "The target leads elsewhere";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is under way";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store is unavailable";
     Sealed = "sealed", SERVICE_UNAVAILABLE, "The server is sealed";
     ProviderUnavailable = "provider_unavailable", SERVICE_UNAVAILABLE, "The provider is unavailable";
+    ExchangeUnavailable = "exchange_unavailable", SERVICE_UNAVAILABLE,
+        "The target's authorization server is unavailable";
+    TargetTimeout = "target_timeout", GATEWAY_TIMEOUT, "The target does not answer in time";
 }
 
 #[cfg(test)]

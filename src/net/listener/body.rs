@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,18 +13,34 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::activity::InProgress;
 
-/// A request's body that must have arrived a given time after its reading began (R-H-01). Fails with an
-/// [`io::Error`] of kind `TimedOut`.
+/// What the time limit of a request's body counts; in every request's extensions. The whole body, until somebody says
+/// otherwise.
+#[derive(Clone, Default)]
+pub struct BodyPace {
+    counts_silence: Arc<AtomicBool>,
+}
+
+impl BodyPace {
+    /// From now on the limit is for each silence of the client: for a body that is handed on as it comes, however long it
+    /// is.
+    pub fn count_silence(&self) {
+        self.counts_silence.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A request's body that must have arrived a given time after its reading began (R-H-01), or of which something must
+/// arrive within that time ([`BodyPace`]). Fails with an [`io::Error`] of kind `TimedOut`.
 pub(super) struct Timed {
     body: Incoming,
     limit: Duration,
+    pace: BodyPace,
     /// Set up by the first poll: a body that nobody reads needs no timer.
     over: Option<BoxFuture<'static, ()>>,
 }
 
 impl Timed {
-    pub(super) fn new(body: Incoming, limit: Duration) -> Self {
-        Self { body, limit, over: None }
+    pub(super) fn new(body: Incoming, limit: Duration, pace: BodyPace) -> Self {
+        Self { body, limit, pace, over: None }
     }
 }
 
@@ -35,6 +53,9 @@ impl HttpBody for Timed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            if self.pace.counts_silence.load(Ordering::SeqCst) {
+                self.over = None;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = self.limit;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use super::activity::{Activity, InProgress, Watched};
-use super::body::{Guarded, Timed};
+use super::body::{BodyPace, Guarded, Timed};
 use super::peer::{Peer, PeerCertificate};
 use super::{Limits, Shared};
 use crate::net::tls::{Judgement, Refused, ServerTls};
@@ -108,8 +108,10 @@ where
         let (max_headers, body_timeout) = (limits.max_headers, limits.body_timeout);
         let peer = peer.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(|body| Body::new(Timed::new(body, body_timeout)));
+            let pace = BodyPace::default();
+            let mut request = request.map(|body| Body::new(Timed::new(body, body_timeout, pace.clone())));
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(pace);
             answer(request, router.clone(), max_headers, activity.begin())
         })
     };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use relais::crypto::signing_key::SigningAlg;
 use relais::domain::texts::PROBLEM_CODES;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -59,6 +60,36 @@ acr_values = ["eidas1"]
 id_token_algs = ["RS256"]
 "#;
 
+/// Targets, one for each way to come to nothing: name, URL, what else is said of it and of its exchange.
+const TARGETS: [(&str, &str, &str, &str); 4] = [
+    ("api", "{issuer}/../../../target/", "ca = \"certs/ca.pem\"\ntimeout = \"400ms\"", ""),
+    ("actor", "{issuer}/../../../target/", "ca = \"certs/ca.pem\"", "actor_token = \"cisis\""),
+    ("nowhere", "https://localhost:9/", "ca = \"certs/ca.pem\"", ""),
+    // Only the authorities of the system count here.
+    ("untrusted", "{issuer}/../../../target/", "", "ca = \"certs/ca.pem\""),
+];
+
+fn sections() -> String {
+    let target = |(name, url, target, exchange): (&str, &str, &str, &str)| {
+        format!(
+            r#"
+[targets.{name}]
+url = "{url}"
+environment = "test"
+registrations = ["psc"]
+applications = ["desk"]
+methods = ["GET"]
+paths = ["/**"]
+{target}
+[targets.{name}.exchange]
+token_endpoint = "{{issuer}}/as/token"
+{exchange}
+"#
+        )
+    };
+    TARGETS.map(target).into_iter().fold(SECTIONS.to_owned(), |all, one| all + &one)
+}
+
 /// A stack whose callers speak one language, and the codes that they have met.
 struct Run {
     stack: Stack,
@@ -68,7 +99,9 @@ struct Run {
 
 impl Run {
     async fn new(backend: Backend, english: bool) -> Self {
-        let mut stack = Stack::on(backend).manual_clock().sections(SECTIONS).start().await;
+        let builder = Stack::on(backend).manual_clock().signing_key("signing", SigningAlg::Rs256);
+        let builder = builder.registration("signing_key = \"keys/signing\"\nsigning_alg = \"RS256\"");
+        let mut stack = builder.sections(&sections()).start().await;
         if english {
             stack.relais = stack.relais.header("accept-language", ENGLISH);
         }
@@ -158,6 +191,7 @@ async fn every_code_of_the_contract_is_met_by_a_client() {
             pick_ups(&mut run).await;
             pick_ups_of_what_was_decided_anew(&mut run).await;
             sessions(&mut run).await;
+            targets(&mut run).await;
             too_much_at_once(&mut run).await;
             a_store_in_trouble(&mut run).await;
             let expected: BTreeSet<String> = PROBLEM_CODES
@@ -355,6 +389,49 @@ async fn sessions(run: &mut Run) {
     session.delete("/v1/session").await.expect(204);
     let body = run.meets(session.get("/v1/session").await, 401, "session_ended");
     assert_eq!(body["reason"], "logout");
+}
+
+/// Calls of targets that come to nothing, by somebody with two practices.
+async fn targets(run: &mut Run) {
+    let desk = run.stack.desk();
+    let started = run.start_with(&desk, &[("if_pending", json!("replace"))]).await.expect(201);
+    run.stack.decide("approve", Value::Null).await;
+    let (holder, path) = run.stack.holder(&started);
+    run.stack
+        .eventually("the approval", || async {
+            run.stack.clock.advance_slowly(SECOND, SECOND).await;
+            holder.get(&path).await.expect(200).text("/status") == "approved"
+        })
+        .await;
+    let handle =
+        holder.post(&format!("{path}/session"), Value::Null).await.expect(201).text("/session_handle");
+    let session = run.stack.relais.bearer(&handle);
+    let get = async |path: &str| session.get(&format!("/v1/targets/{path}")).await;
+    run.meets(get("unknown/x").await, 404, "target_unknown");
+    run.meets(session.delete("/v1/targets/api/x").await, 403, "target_not_allowed");
+    run.meets(get("actor/x").await, 403, "exercice_required");
+    run.meets(get("nowhere/x").await, 502, "target_unreachable");
+    run.meets(get("untrusted/x").await, 502, "target_tls_failed");
+    let elsewhere = json!({ "location": "https://elsewhere.example/" });
+    run.stack.fault(json!({ "endpoint": "target", "status": 302, "headers": elsewhere })).await;
+    run.meets(get("api/x").await, 502, "target_redirected");
+    run.stack.fault(json!({ "endpoint": "target", "action": "hang" })).await;
+    run.meets(get("api/x").await, 504, "target_timeout");
+    let refusal = json!({ "error": "invalid_target" });
+    run.stack.fault(json!({ "endpoint": "exchange", "status": 400, "body": refusal })).await;
+    // The exchanged token of `api` is held; another session has none yet.
+    let other = run.stack.relais.bearer(&another_session(&run.stack).await);
+    run.meets(other.get("/v1/targets/api/x").await, 403, "exchange_refused");
+    run.stack.clock.advance_slowly(MINUTE * 2, SECOND * 10).await;
+    run.stack.fault(json!({ "endpoint": "exchange", "status": 503, "count": 9 })).await;
+    run.meets(other.get("/v1/targets/api/x").await, 503, "exchange_unavailable");
+    run.stack.no_faults().await;
+}
+
+/// A handle of somebody who has signed in once more.
+async fn another_session(stack: &Stack) -> String {
+    let (holder, path) = approved(stack, OTHERS[3]).await;
+    holder.post(&path, Value::Null).await.expect(201).text("/session_handle")
 }
 
 /// The database is held by somebody else, and a row of it is damaged.

@@ -1,5 +1,6 @@
 //! A provider that answers what the test says.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,11 +12,13 @@ use relais::domain::login::LoginReason;
 use relais::domain::names::{ProviderName, RegistrationName};
 use relais::domain::secret::{Secret, SecretBytes};
 use relais::domain::subject::{Code, Exercice, NationalIdKind, Subject};
+use relais::domain::target::Target;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    Acknowledgement, Announcement, Approved, BackchannelRequest, Expectation, Heard, LogoutVerdict,
-    NoMetadata, PollAnswer, PollRequest, Polled, ProviderStatus, Providers, PushVerdict, PushedOutcome,
-    RefreshAnswer, RefreshRequest, Revoked, StartFailure, Unreadable, Userinfo, UserinfoError,
+    Acknowledgement, Announcement, Approved, BackchannelRequest, ExchangeAnswer, ExchangeRequest,
+    Expectation, FreshTokens, Heard, LogoutVerdict, NoMetadata, PollAnswer, PollRequest, Polled,
+    ProviderStatus, Providers, PushVerdict, PushedOutcome, RefreshAnswer, RefreshRequest, Revoked,
+    StartFailure, Unreadable, Userinfo, UserinfoError,
 };
 use tokio::sync::watch;
 
@@ -36,6 +39,14 @@ pub struct Scripted {
     pub without_userinfo: AtomicBool,
     /// Every approval comes with the same ID token.
     pub repeats_id_token: AtomicBool,
+    /// Whether it gives refresh tokens and takes them.
+    pub refreshes: AtomicBool,
+    /// When its first access token dies, where it says so.
+    pub access_expires_at: Mutex<Option<Timestamp>>,
+    /// What an authorization server of a target says next; nothing where there is none.
+    pub exchange_answers: Mutex<VecDeque<ExchangeAnswer>>,
+    /// The tokens that it was shown.
+    pub exchanged: Mutex<Vec<String>>,
     /// What the provider was asked, oldest first.
     pub asked: Mutex<Vec<BackchannelRequest>>,
     /// While it is true, no poll is answered.
@@ -70,8 +81,8 @@ impl Scripted {
         PollAnswer::Approved(Box::new(Approved {
             tokens: Tokens {
                 access_token: Secret::new("access-token"),
-                access_expires_at: None,
-                refresh_token: None,
+                access_expires_at: *self.access_expires_at.lock().expect("lock"),
+                refresh_token: self.refreshes.load(Ordering::SeqCst).then(|| Secret::new("refresh-token")),
                 refresh_expires_at: None,
                 id_token: Secret::new(if self.repeats_id_token.load(Ordering::SeqCst) {
                     "id-token".to_owned()
@@ -170,7 +181,22 @@ impl Providers for Scripted {
     }
 
     async fn refresh(&self, _: &RegistrationName, _: RefreshRequest) -> RefreshAnswer {
-        RefreshAnswer::Declined { retry_after: None }
+        if !self.refreshes.load(Ordering::SeqCst) {
+            return RefreshAnswer::Declined { retry_after: None };
+        }
+        RefreshAnswer::Refreshed(Box::new(FreshTokens {
+            access_token: Secret::new("newer-access-token"),
+            access_expires_at: None,
+            refresh_token: None,
+            refresh_expires_at: None,
+            id_token: None,
+        }))
+    }
+
+    async fn exchange(&self, _: &RegistrationName, _: &Target, request: ExchangeRequest) -> ExchangeAnswer {
+        self.exchanged.lock().expect("lock").push(request.subject_token.expose().to_owned());
+        let next = self.exchange_answers.lock().expect("lock").pop_front();
+        next.unwrap_or(ExchangeAnswer::Unavailable { retry_after: None })
     }
 
     async fn userinfo(

@@ -28,6 +28,7 @@ use relais::http::providers::{self, ProvidersState};
 use relais::net::listener::{Peer, PeerCertificate};
 use relais::store::migrations::{Location, migrate};
 use relais::store::sqlite::{OpenMode, SqliteStore};
+use relais::target::Targets;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -84,6 +85,11 @@ pub struct Started {
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("name")
+}
+
+/// What is called here is in other tests.
+fn no_targets() -> Targets {
+    Targets::new(Vec::new(), Arc::new(|_, _| None)).expect("targets")
 }
 
 fn application(text: &str, credential: ApplicationCredential) -> Application {
@@ -166,6 +172,7 @@ impl World {
         let engine = Engine::new(Parts {
             store: store.store(),
             providers: provider.clone(),
+            targets: Arc::new(no_targets()),
             wake: store.wake(),
             clock: Arc::new(clock.clone()),
             random,

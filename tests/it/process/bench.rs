@@ -90,6 +90,47 @@ async fn pending_logins_and_waiters_are_measured_over_either_protocol() {
     site.assert_polite().await;
 }
 
+const TARGET: &str = r#"
+[targets.api]
+url = "ISSUER/../../../target/"
+environment = "test"
+ca = "certs/ca.pem"
+registrations = ["lps"]
+applications = ["desk"]
+methods = ["GET", "POST"]
+paths = ["/**"]
+[targets.api.exchange]
+token_endpoint = "ISSUER/as/token"
+cnf = "rfc8705"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_bodies_go_through_a_target_in_both_directions() {
+    let site = Site::on(Backend::Sqlite).await;
+    let node = site
+        .serve_with(|config| {
+            let issuer = config.split("issuer = \"").nth(1).and_then(|rest| rest.split('"').next());
+            format!("{config}{}", TARGET.replace("ISSUER", issuer.expect("an issuer")))
+        })
+        .await;
+    let few = ["--scenario", "forward", "--count", "3", "--interval", "1"];
+    let arguments = [&AS_DESK[..], &few].concat();
+    let (code, report, stderr) = bench(&site, &node, &site.control(), &arguments).await;
+    assert_eq!((code, &report["errors"]), (0, &json!({})), "{report} {stderr}");
+    let results = &report["results"];
+    assert_eq!(results["mebibytes_each_way"], 3, "{report}");
+    for measured in ["upload_mib_per_second", "download_mib_per_second", "resident_kib_peak"] {
+        assert!(results[measured].as_f64().is_some_and(|figure| figure > 0.0), "{measured}: {report}");
+    }
+    // The default of request_max is 10 MiB.
+    let more = ["--scenario", "forward", "--count", "11", "--interval", "1"];
+    let arguments = [&AS_DESK[..], &more].concat();
+    let (code, report, _) = bench(&site, &node, &site.control(), &arguments).await;
+    // The refusal comes before the body has left: whether it is read or the connection found closed is chance.
+    let errors: Vec<_> = report["errors"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    assert!(code == 1 && errors.len() == 1 && errors[0].starts_with("upload: "), "{report}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_loaded_that_may_ring_a_real_phone() {
     let site = Site::on(Backend::Sqlite).await;

@@ -15,7 +15,9 @@ use relais::engine::ports::{
     Acknowledgement, Approved, BackchannelRequest, Expectation, PollAnswer, PollRequest, Providers,
     StartFailure,
 };
-use relais::provider::{Clients, Credential, IdTokenAlg, ProviderSettings, RegistrationSettings};
+use relais::provider::{
+    Clients, Credential, ExchangeSettings, IdTokenAlg, ProviderSettings, RegistrationSettings,
+};
 use serde_json::{Value, json};
 
 use crate::support::clock::ManualClock;
@@ -24,6 +26,8 @@ use super::op::{Op, Reply};
 use super::signing::{SigningKey, rsa_1};
 
 pub const CLIENT_ID: &str = "relais-test";
+/// The target whose authorization server may be asked.
+pub const TARGET: &str = "dmp";
 pub const HINT: &str = "899700000001";
 pub const AUTH_REQ_ID: &str = "eyJhbGciOiJkaXIi.x_y-z.+/=&% é";
 pub const ACCESS_TOKEN: &str = "access-token-canary";
@@ -110,8 +114,15 @@ impl Setup {
         let (mut provider, mut registration) = (provider_settings(&op), registration_settings());
         change(&mut provider, &mut registration);
         let name = registration.registration.name.clone();
+        let exchange = ExchangeSettings {
+            target: TARGET.parse().expect("a name"),
+            roots_pem: provider.roots_pem.clone(),
+            allow_private_addresses: provider.allow_private_addresses,
+            https_only: provider.https_only,
+        };
         let clients =
-            Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()), Arc::new(SystemRandom));
+            Clients::new(vec![provider], vec![registration], Arc::new(clock.clone()), Arc::new(SystemRandom))
+                .and_then(|clients| clients.with_exchanges(vec![exchange]));
         let setup =
             Self { op, clock, clients: Arc::new(clients.expect("valid settings")), registration: name };
         setup.op.publish(&[rsa_1().jwk()]);

@@ -101,3 +101,8 @@ pub fn verified(keys: &JwkSet, token: &str) -> (Value, Value) {
     assert!(verifies, "the signature");
     (header, claims)
 }
+
+/// Bytes in hexadecimal, in small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -15,6 +15,7 @@ use relais::crypto::random::SystemRandom;
 use relais::crypto::signing_key::{self, SigningAlg};
 use relais::domain::clock::Clock;
 use relais::domain::secret::Secret;
+use relais::engine::Engine;
 use relais::simulator::personality::Personality;
 use relais::simulator::server::{Server, ServerSettings};
 use relais::simulator::{Front, Simulator};
@@ -71,6 +72,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        self.app.engine()
+    }
+
     pub async fn stop(self) {
         self.app.drain().await;
     }
@@ -319,7 +325,7 @@ impl Builder {
         self.registration(&format!("delivery = \"{mode}\""))
     }
 
-    /// More sections.
+    /// More sections; `{issuer}` stands for the provider's issuer.
     pub fn sections(mut self, text: &str) -> Self {
         self.extra.push_str(text);
         self
@@ -391,6 +397,7 @@ impl Builder {
 
     fn config(&self, url: &str, issuer: &str) -> String {
         let Self { application, extra, registration, auth, .. } = self;
+        let extra = extra.replace("{issuer}", issuer);
         let (profile, document, asks) = match self.personality {
             Personality::Psc => ("psc", "wallet-openid-configuration", PSC_ASKS),
             Personality::Keycloak => ("keycloak", "openid-configuration", "scope = \"openid profile\""),
