@@ -178,7 +178,7 @@ impl crate::engine::ports::Targets for Targets {
             return Err(TargetError::Redirected);
         }
         let has_no_body = is_head || parts.status == StatusCode::NOT_MODIFIED;
-        let mut headers = headers::of_answer(parts.headers, has_no_body);
+        let mut headers = headers::of_answer(&parts.headers, has_no_body);
         let location = match lead {
             Lead::Below(rest) => Some(rest),
             Lead::Nowhere | Lead::Elsewhere => None,
