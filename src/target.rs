@@ -179,7 +179,7 @@ impl crate::engine::ports::Targets for Targets {
             return Err(TargetError::Redirected);
         }
         let has_no_body = is_head || parts.status == StatusCode::NOT_MODIFIED;
-        let mut headers = headers::of_answer(parts.headers, has_no_body);
+        let mut headers = headers::of_answer(&parts.headers, has_no_body);
         // What leads elsewhere is not told: the caller would take its handle there.
         let below = |lead| match lead {
             Lead::Below(rest) => Some(rest),

@@ -14,7 +14,7 @@ use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -40,6 +40,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What a streamed body is sent in.
 const CHUNK: usize = 64 * 1024;
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// Connections from one address: fewer than a listener takes from one.
 const PER_ADDRESS: usize = 4000;
@@ -310,7 +311,7 @@ impl Connection {
         request: Request<Full<Bytes>>,
         wait: Duration,
     ) -> Result<Answer, CallError> {
-        let whole = async { read(self.send(request.map(|body| body.boxed_unsync())).await?).await };
+        let whole = async { read(self.send(request.map(BodyExt::boxed_unsync)).await?).await };
         tokio::time::timeout(ANSWER_TIMEOUT + wait, whole).await.map_err(|_| CallError::TimedOut)?
     }
 
@@ -319,7 +320,7 @@ impl Connection {
     pub(super) async fn stream(&mut self, request: Request<()>, length: u64) -> Result<u64, CallError> {
         let frames = stream::unfold(length, |left| async move {
             let next = left.min(CHUNK as u64);
-            let chunk = Bytes::from_static(&[0; CHUNK]).slice(..usize::try_from(next).unwrap_or(CHUNK));
+            let chunk = Bytes::from_static(&ZEROS).slice(..usize::try_from(next).unwrap_or(CHUNK));
             (left > 0).then(|| (Ok::<_, Infallible>(Frame::data(chunk)), left - next))
         });
         let body =

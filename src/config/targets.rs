@@ -245,8 +245,6 @@ fn read_exchange(
             reader.problem(key, format!("{what}, and the registration {name} has none"), fix);
         }
     };
-    let (has_certificate, has_key): (fn(&RegistrationSettings) -> bool, fn(&RegistrationSettings) -> bool) =
-        (|settings| !settings.certificates.is_empty(), |settings| settings.signing.is_some());
     let (give_certificate, give_key) = ("give it certificates", "give it signing_key and signing_alg");
     if cnf != Cnf::None {
         without(has_certificate, "cnf", "binds tokens to a certificate", give_certificate);
@@ -289,6 +287,14 @@ fn read_exchange(
         token_endpoint: token_endpoint?,
         auth: auth?,
     })
+}
+
+fn has_certificate(settings: &RegistrationSettings) -> bool {
+    !settings.certificates.is_empty()
+}
+
+fn has_key(settings: &RegistrationSettings) -> bool {
+    settings.signing.is_some()
 }
 
 /// RFC 8707 §2: an absolute URI without fragment.

@@ -32,6 +32,7 @@ pub(super) const PATH: &str = "/target";
 
 const BYTES: &str = "/target/_bytes/";
 const CHUNK: usize = 64 * 1024;
+static LETTERS: [u8; CHUNK] = [b'x'; CHUNK];
 
 /// `ANY /target/…`. A fault that spares the processing answers without reading the body, as a server may.
 pub(super) async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
@@ -57,13 +58,11 @@ pub(super) async fn answer(State(simulator): State<Simulator>, request: Request)
     if let Some(delay) = fault.delay {
         simulator.inner.clock.sleep(delay).await;
     }
-    match fault.action {
-        Some(action) => ill_treat(action, reply).await,
-        None => {
-            let body = Body::from(reply.body.clone());
-            reply.with_body(body)
-        }
+    if let Some(action) = fault.action {
+        return ill_treat(action, reply).await;
     }
+    let body = Body::from(reply.body.clone());
+    reply.with_body(body)
 }
 
 fn result(answer: &Response) -> &'static str {
@@ -177,7 +176,7 @@ fn hex(bytes: &[u8]) -> String {
 fn bytes(length: u64) -> Response {
     let chunks = stream::unfold(length, |left| async move {
         let next = left.min(CHUNK as u64);
-        let chunk = Bytes::from_static(&[b'x'; CHUNK]).slice(..usize::try_from(next).unwrap_or(CHUNK));
+        let chunk = Bytes::from_static(&LETTERS).slice(..usize::try_from(next).unwrap_or(CHUNK));
         (left > 0).then(|| (Ok::<_, Infallible>(chunk), left - next))
     });
     let mut answer = Response::new(Body::from_stream(chunks));

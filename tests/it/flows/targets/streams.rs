@@ -38,9 +38,9 @@ async fn an_upload_reaches_the_target_before_it_has_ended() {
         let mut answer = [0; 15];
         socket.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
-        let head = downstream.heads().remove(0);
-        assert_eq!(head.contains("transfer-encoding: chunked"), is_chunked, "{head}");
-        assert_eq!(head.contains("content-length: 10"), !is_chunked, "{head}");
+        let sent = downstream.heads().remove(0);
+        assert_eq!(sent.contains("transfer-encoding: chunked"), is_chunked, "{sent}");
+        assert_eq!(sent.contains("content-length: 10"), !is_chunked, "{sent}");
     }
 }
 
