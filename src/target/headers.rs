@@ -154,6 +154,26 @@ mod tests {
         lines(&of_request(&head, &body(text)))
     }
 
+    #[test]
+    fn r_f_08_nothing_talks_method_path_or_front_round() {
+        for name in [
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X_Method_Override",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-Real-IP",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-Client-Cert",
+            "X-SSL-Client-S-DN",
+            "SSL_CLIENT_VERIFY",
+            "X-Forwarded-For",
+        ] {
+            assert_eq!(sent(&[(name, "x")], ""), sent(&[], ""), "{name}");
+        }
+    }
+
     fn lines(headers: &HeaderMap) -> Vec<String> {
         let line =
             |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap_or("?"));

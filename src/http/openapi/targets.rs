@@ -44,7 +44,7 @@ fn operation(method: &str) -> Value {
                 "schema": { "type": "string" },
             },
         ],
-        "security": [{ "session_handle": [] }],
+        "security": [{ "session_handle": [] }, { "application": [], "acting_session": [] }],
         "responses": { "default": {
             "description": "The target's own answer, whatever its status.",
             "headers": { "Relais-Answer": {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{API, at, like_api, open, raw, signed_in};
 use crate::support::downstream::{Connection, Downstream};
@@ -42,6 +42,31 @@ async fn whoever_hangs_up_ends_the_call_of_the_target() {
         assert_eq!(gone.load(Ordering::SeqCst), 0);
         drop(socket);
         stack.eventually("the target is let go", || async { gone.load(Ordering::SeqCst) == 1 }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_while_a_body_comes_opens_no_call() {
+    let one = like_api("one", &[("environment", "max_requests = 1\nenvironment")]);
+    for backend in BACKENDS {
+        let (stack, session) = signed_in(backend, &one).await;
+        // The token is held, and would do.
+        session.get("/v1/targets/one/x").await.expect(200);
+        let headers = "connection: close\r\ncontent-length: 4\r\n";
+        let mut socket = open(&stack, &session, "PUT /v1/targets/one/x", headers, "ha").await;
+        stack
+            .eventually("the call is waited for", || async {
+                session.get("/v1/targets/one/x").await.status.as_u16() == 503
+            })
+            .await;
+        let before = super::calls(&stack, "target").await;
+        session.delete("/v1/session").await.expect(204);
+        socket.write_all(b"lf").await.expect("sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("an answer");
+        let (status, code, whose) = super::problem(&answer);
+        assert_eq!((status, code.as_str(), whose.as_str()), (401, "session_ended", "relais"), "{answer}");
+        assert_eq!(super::calls(&stack, "target").await, before, "nothing is sent");
     }
 }
 

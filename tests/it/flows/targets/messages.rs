@@ -128,6 +128,7 @@ async fn of_the_target_s_answer_the_caller_sees_what_is_end_to_end() {
             "etag",
             "relais-answer",
             "transfer-encoding",
+            "vary",
             "www-authenticate",
             "x-content-type-options",
             "x-request-id"
@@ -166,25 +167,45 @@ async fn a_body_is_framed_anew_so_that_nothing_can_be_smuggled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_location_below_the_base_leads_back_through_relais() {
-    for (status, location, expected) in [
-        (302, "/base/b?x=1#y", Some("/v1/targets/raw/b?x=1#y")),
-        (307, "c", Some("/v1/targets/raw/c")),
-        (201, "/base/Patient/7/_history/1", Some("/v1/targets/raw/Patient/7/_history/1")),
-        (201, "https://elsewhere.example/x", None),
+    for (status, name, location, expected) in [
+        (302, "location", "/base/b?x=1#y", Some("/v1/targets/raw/b?x=1#y")),
+        (307, "location", "c", Some("/v1/targets/raw/c")),
+        (201, "location", "/base/Patient/7/_history/1", Some("/v1/targets/raw/Patient/7/_history/1")),
+        (202, "content-location", "/base/_status/1", Some("/v1/targets/raw/_status/1")),
+        // The caller would take its handle there.
+        (201, "location", "https://elsewhere.example/x", None),
+        (202, "content-location", "https://elsewhere.example/x", None),
     ] {
         let text = format!(
-            "HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            "HTTP/1.1 {status} X\r\n{name}: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         );
         let downstream = Downstream::answering(text.leak()).await;
         let (stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
         let still = Caller::with(session.base(), |builder| builder.redirect(Policy::none()));
         let answer = still.bearer(&session.token()).get("/v1/targets/raw/a").await.expect(status);
-        let shown = answer.header("location").expect("a location");
-        match expected {
-            Some(path) => assert_eq!(shown, format!("http://127.0.0.1:0{path}")),
-            None => assert_eq!(shown, location),
-        }
+        let expected = expected.map(|path| format!("http://127.0.0.1:0{path}"));
+        assert_eq!(answer.header(name), expected.as_deref(), "{status} {location}");
         drop(stack);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_e_08_no_cache_gives_an_answer_to_the_next_person() {
+    for (said, told) in [
+        ("", "no-store"),
+        ("cache-control: public, max-age=60\r\n", "no-store"),
+        ("cache-control: max-age=60\r\n", "no-store"),
+        ("cache-control: private, max-age=60\r\n", "private, max-age=60"),
+        ("cache-control: max-age=0, No-Store\r\n", "max-age=0, No-Store"),
+    ] {
+        let text =
+            format!("HTTP/1.1 200 X\r\n{said}vary: accept\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let downstream = Downstream::answering(text.leak()).await;
+        let (_stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
+        let answer = session.get("/v1/targets/raw/a").await.expect(200);
+        assert_eq!(answer.header("cache-control"), Some(told), "{said}");
+        let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        assert_eq!(vary, ["accept", "Authorization, Relais-Session"]);
     }
 }
 

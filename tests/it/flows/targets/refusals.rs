@@ -17,6 +17,31 @@ auth = "client_secret_basic"
 secret = "a-secret-of-the-other"
 "#;
 
+/// A back end that acts with the sessions of `desk`.
+const HUB: &str = r#"
+[applications.hub]
+kind = "backend"
+tenant = "practice"
+registrations = ["psc"]
+acts_for = ["desk"]
+auth = "client_secret_basic"
+secret = "a-secret-of-the-hub"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_open_to_who_calls_and_not_to_whose_session_it_is() {
+    let of_hub = like_api("of-hub", &[("[\"desk\"]", "[\"hub\"]")]);
+    for backend in BACKENDS {
+        let (stack, session) = signed_in(backend, &format!("{API}{of_hub}{HUB}")).await;
+        let hub = stack.relais.basic("hub", "a-secret-of-the-hub").header("relais-session", &session.token());
+        let told = hub.get("/v1/targets/of-hub/x").await.expect(200);
+        assert_eq!(told.header("relais-answer"), Some("target"));
+        session.get("/v1/targets/api/x").await.expect(200);
+        session.get("/v1/targets/of-hub/x").await.expect_problem(403, "target_not_allowed");
+        hub.get("/v1/targets/api/x").await.expect_problem(403, "target_not_allowed");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_target_does_not_name_is_refused_and_nothing_is_sent() {
     let narrow = like_api(
