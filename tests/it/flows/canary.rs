@@ -279,8 +279,9 @@ async fn everything_on(backend: Backend) {
     faults::all(&world).await;
     misplaced::all(&world).await;
     told::all(&world).await;
-    endings::all(&world).await;
     refreshed::all(&world).await;
+    // Last: what its provider does not hear stays to be told.
+    endings::all(&world).await;
     nothing_leaks(world).await;
 }
 
