@@ -119,7 +119,7 @@ async fn what_was_switched_off_while_the_server_was_down_ends_when_it_starts() {
 async fn one_end_that_cannot_be_written_keeps_neither_the_others_nor_housekeeping_from_their_turn() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;
-        let stuck = holder(&stack, &stack.session(DOCTOR).await);
+        let session = holder(&stack, &stack.session(DOCTOR).await);
         let mut database = Database::of(&stack.config).await;
         database.run("UPDATE sessions SET reference = 'stuck'").await;
         stack.session("899700000002").await;
@@ -156,7 +156,7 @@ async fn one_end_that_cannot_be_written_keeps_neither_the_others_nor_housekeepin
                 Backend::Postgres => "ALTER TABLE sessions DROP CONSTRAINT in_the_way",
             })
             .await;
-        assert_ended(stuck.get("/v1/session").await, "revoked");
+        assert_ended(session.get("/v1/session").await, "revoked");
     }
 }
 
