@@ -16,6 +16,7 @@ mod conn;
 mod dialect;
 mod facade;
 mod grants;
+mod late;
 mod logins;
 mod logout;
 pub mod migrations;

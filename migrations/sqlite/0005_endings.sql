@@ -3,7 +3,8 @@
 -- outbox: what a provider is still to be told about one grant that is over. `tokens` is sealed for this very row; the row
 -- goes when the provider has been told, or when that is given up. `claim`: the attempt that tells it now, until `due_at`.
 -- logout_tokens: logout tokens of providers that have been taken once (OpenID Connect Back-Channel Logout §2.6). `jti` is
--- its plain SHA-256, as in `assertions`; a provider's token is about its persons, whatever tenant they sign in at.
+-- its plain SHA-256, as in `assertions`; a provider's token is about its persons, whatever tenant they sign in at. `sid_hash`:
+-- keyed, as in `grants`: the session that has ended there approves nothing any more.
 -- grants: keyed hashes of what a provider calls its session and its person, for as long as the grant has its tokens.
 
 CREATE TABLE outbox (
@@ -39,9 +40,13 @@ CREATE TABLE logout_tokens (
     attempt             BLOB NOT NULL,
     taken_at            INTEGER NOT NULL,
     until               INTEGER NOT NULL,
+    sid_hash            BLOB,
+    sid_key_id          TEXT,
+    CHECK ((sid_hash IS NULL) = (sid_key_id IS NULL)),
     PRIMARY KEY (provider, jti)
 ) STRICT;
 CREATE INDEX logout_tokens_until ON logout_tokens (until);
+CREATE INDEX logout_tokens_by_sid ON logout_tokens (sid_hash) WHERE sid_hash IS NOT NULL;
 
 ALTER TABLE grants ADD COLUMN sid_hash BLOB;
 ALTER TABLE grants ADD COLUMN sub_hash BLOB;

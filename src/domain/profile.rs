@@ -118,6 +118,9 @@ pub struct Profile {
     pub common_name_is_client_id: bool,
     /// Whether `acr_values_supported` of the metadata means anything (PSC's does not).
     pub trusts_advertised_acr: bool,
+    /// Whether its logout tokens may lack `exp`: Keycloak wrote none before version 23, and Back-Channel Logout has required
+    /// it since its final text only.
+    pub logout_tokens_may_lack_exp: bool,
 }
 
 /// Claims without a standard that many providers name alike.
@@ -144,6 +147,7 @@ static PSC: Profile = Profile {
     authenticated_by_claim: Some("authMode"),
     common_name_is_client_id: true,
     trusts_advertised_acr: false,
+    logout_tokens_may_lack_exp: true,
 };
 
 /// Keycloak as it comes.
@@ -168,6 +172,7 @@ static KEYCLOAK: Profile = Profile {
     authenticated_by_claim: None,
     common_name_is_client_id: false,
     trusts_advertised_acr: true,
+    logout_tokens_may_lack_exp: true,
 };
 
 /// The letter of CIBA Core 1.0.
@@ -187,6 +192,7 @@ static GENERIC: Profile = Profile {
     authenticated_by_claim: None,
     common_name_is_client_id: false,
     trusts_advertised_acr: true,
+    logout_tokens_may_lack_exp: false,
 };
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::domain::login::{EndStatus, LoginReason, LoginStatus};
 use crate::domain::names::{ProviderName, RegistrationName};
 use crate::domain::secret::Secret;
 use crate::domain::session::SessionEndReason;
+use crate::telemetry::error_chain::ErrorChain;
 
 /// How many are looked for by one statement.
 const BATCH: u32 = 100;
@@ -62,19 +63,23 @@ impl Engine {
             LogoutVerdict::NotNow => return Err(BackchannelLogoutError::TryAgain),
         };
         let engine = Arc::clone(self);
-        self.detached(async move { engine.log_out(provider, told, &by).await }).await?
+        self.detached(async move { engine.log_out(provider, registration, told, &by).await }).await?
     }
 
     async fn log_out(
         &self,
         provider: ProviderName,
+        registration: RegistrationName,
         told: LogoutToken,
         by: &Actor,
     ) -> Result<(), BackchannelLogoutError> {
         let now = self.clock.now();
         let take = TakeLogoutToken {
             provider: provider.clone(),
+            registration,
+            by: by.clone(),
             jti: told.jti,
+            sid: told.sid.clone(),
             attempt: self.attempt(),
             now,
             until: told.until,
@@ -91,9 +96,22 @@ impl Engine {
                 tracing::info!(%provider, ended, "the provider has logged somebody out");
                 return Ok(());
             }
+            let before = ended;
+            // One that cannot be ended must not keep the others from it.
             for one in live {
-                self.end_logged_out(one, by).await?;
-                ended += 1;
+                match self.end_logged_out(one, by).await {
+                    Ok(()) => ended += 1,
+                    Err(error) => {
+                        tracing::error!(
+                            error = %ErrorChain(&error),
+                            live = ?one,
+                            "somebody who has left at the provider could not be signed out"
+                        );
+                    }
+                }
+            }
+            if ended == before {
+                break;
             }
         }
         Err(BackchannelLogoutError::TryAgain)

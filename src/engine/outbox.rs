@@ -17,7 +17,7 @@ use super::ports::{
     SoFar, StoreError,
 };
 use crate::domain::grant::Tokens;
-use crate::domain::ids::{Attempt, LoginId, OutboxId};
+use crate::domain::ids::{Attempt, LoginId, OutboxId, SessionId};
 use crate::domain::names::ProviderName;
 use crate::domain::random::uuid_v4;
 use crate::telemetry::error_chain::ErrorChain;
@@ -87,13 +87,21 @@ impl Telling {
 }
 
 impl Engine {
-    /// The one way of tokens that nobody will use: they came for a login or a session that had ended. They are sealed into
-    /// the outbox, and the provider is told. To be called from a tracked task: it repeats its write while the store does
-    /// not answer.
-    pub(super) async fn late_tokens(&self, login_id: LoginId, tokens: Tokens) {
+    /// The way of tokens that could not be written where they belong: their session had ended, or the store did not answer
+    /// for too long. They are sealed into the outbox, and the provider is told. To be called from a tracked task: it repeats
+    /// its write while the store does not answer.
+    pub(super) async fn late_tokens(
+        &self,
+        login_id: LoginId,
+        session_id: Option<SessionId>,
+        tokens: Tokens,
+        sid: Option<String>,
+    ) {
         let now = self.clock.now();
         let late = LateTokens {
             login_id,
+            session_id,
+            sid,
             outbox_id: OutboxId(uuid_v4(&*self.random)),
             attempt: self.attempt(),
             now,

@@ -7,13 +7,15 @@ use super::Engine;
 use super::begin_login::ENGINE;
 use super::poller::Waiting;
 use super::ports::{
-    Actor, Approve, Approved, EndLogin, Expectation, Note, Pace, PollAnswer, PollRequest, Polled, SlotFate,
-    Transition,
+    Actor, Approve, Approved, DropTokens, EndLogin, Expectation, Note, Pace, PollAnswer, PollRequest, Polled,
+    SlotFate, Transition,
 };
 use super::upkeep::OWNERS_TIME;
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::Tokens;
+use crate::domain::ids::OutboxId;
 use crate::domain::login::{EndStatus, Login, LoginReason, LoginState, LoginStatus};
+use crate::domain::random::uuid_v4;
 use crate::domain::secret::Secret;
 use crate::telemetry::error_chain::ErrorChain;
 use crate::telemetry::metrics;
@@ -233,18 +235,35 @@ impl Engine {
                 true
             }
             Some(Transition::Lost(login)) if login.state.status() == LoginStatus::Pending => {
-                tracing::warn!(login.id = %login.login_id, "an ID token came that has approved another login");
-                self.finish(&login, EndStatus::Failed, LoginReason::TokenInvalid, by).await
+                tracing::warn!(
+                    login.id = %login.login_id,
+                    "an ID token came that has approved another login, or whose session the provider has ended"
+                );
+                let reason = LoginReason::TokenInvalid;
+                let is_written = self.finish(&login, EndStatus::Failed, reason, by).await;
+                self.late_tokens(login.login_id, None, approve.tokens, approve.claims.sid).await;
+                is_written
             }
-            Some(Transition::Lost(login)) => self.drop_tokens(&login, approve.tokens, by).await,
+            Some(Transition::Lost(login)) => {
+                self.drop_tokens(&login, Some(approve.tokens), approve.claims.sid, by).await
+            }
             Some(Transition::NotFound) => true,
-            None => false,
+            None => {
+                self.late_tokens(login.login_id, None, approve.tokens, approve.claims.sid).await;
+                false
+            }
         }
     }
 
     /// Tokens came for a login that has ended: nobody will ever use them, and the provider is told to revoke the first ones
     /// that came. Not of a login that they, or the same ones before, have approved. `false` where it could not be written.
-    pub(super) async fn drop_tokens(&self, login: &Login, tokens: Tokens, by: &Actor) -> bool {
+    pub(super) async fn drop_tokens(
+        &self,
+        login: &Login,
+        tokens: Option<Tokens>,
+        sid: Option<String>,
+        by: &Actor,
+    ) -> bool {
         let LoginState::Ended { status, reason, .. } = &login.state else { return true };
         tracing::warn!(
             login.id = %login.login_id,
@@ -255,13 +274,18 @@ impl Engine {
             "tokens came for a login that had ended; they are dropped"
         );
         let now = self.clock.now();
-        let note = Note { login_id: login.login_id, attempt: self.attempt(), now, by: by.clone() };
+        let dropped = DropTokens {
+            note: Note { login_id: login.login_id, attempt: self.attempt(), now, by: by.clone() },
+            outbox_id: OutboxId(uuid_v4(&*self.random)),
+            tokens,
+            sid,
+        };
         let deadline = now + self.pick_up_window(login);
-        let Some(is_first) = self.persist(deadline, || self.store.drop_tokens(note.clone())).await else {
+        let Some(is_first) = self.persist(deadline, || self.store.drop_tokens(dropped.clone())).await else {
             return false;
         };
         if is_first {
-            self.late_tokens(login.login_id, tokens).await;
+            self.outbox.ring();
         }
         true
     }

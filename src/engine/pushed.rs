@@ -37,10 +37,8 @@ impl Engine {
             return Err(NotifiedError::Malformed);
         }
         if login.state.status() != LoginStatus::Pending {
-            let is_dealt_with = match announcement.tokens {
-                Some(tokens) => self.drop_tokens(login, tokens, by).await,
-                None => true,
-            };
+            let is_dealt_with = !announcement.has_tokens
+                || self.drop_tokens(login, announcement.tokens, announcement.sid, by).await;
             return if is_dealt_with { Ok(()) } else { Err(NotifiedError::TryAgain) };
         }
         let pushed = PushedOutcome {

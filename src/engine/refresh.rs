@@ -14,8 +14,8 @@ use tracing::Instrument as _;
 
 use super::Engine;
 use super::ports::{
-    Changed, ClaimRefresh, EndRefused, FreshTokens, RefreshAnswer, RefreshClaim, RefreshMiss, RefreshRequest,
-    Renewal, RenewalOutcome, SessionTransition, StoreError, ToRefresh,
+    Changed, ClaimRefresh, EndRefused, FreshTokens, Moved, RefreshAnswer, RefreshClaim, RefreshMiss,
+    RefreshRequest, Renewal, RenewalOutcome, SessionTransition, StoreError, ToRefresh,
 };
 use crate::domain::clock::Monotonic;
 use crate::domain::ids::{Attempt, SessionId};
@@ -29,7 +29,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// A sender that has not come to send within this time after it asked does not: what is left of the reserved time
 /// would not do for an answer.
-const LATEST_SEND: Duration = Duration::from_secs(1);
+const LATEST_SEND: Duration = Duration::from_millis(500);
 
 /// How often whoever waits for another node's attempt looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -143,7 +143,8 @@ impl Engine {
         match answer {
             RefreshAnswer::Refreshed(fresh) => self.renewed(sending, *fresh).await,
             // Of an answer whose ID token is refused nothing is told back: nobody knows whose tokens they are.
-            RefreshAnswer::Refused | RefreshAnswer::NotBelieved => self.end_refused(&sending).await,
+            RefreshAnswer::Refused => self.end_refused(&sending, false).await,
+            RefreshAnswer::NotBelieved => self.end_refused(&sending, true).await,
             RefreshAnswer::Declined { retry_after } => {
                 let wait = back_off(session.refresh.failures).max(retry_after.unwrap_or_default());
                 self.missed(&sending, false, Some(wait)).await;
@@ -160,6 +161,9 @@ impl Engine {
         let session = &job.session;
         let now = self.clock.now();
         let is_known = fresh.refresh_expires_at.is_some();
+        let sub = &job.claims.subject.sub;
+        let moved = fresh.sid.clone().map(|sid| Moved { sid, sub: sub.clone() });
+        let sid = fresh.sid.clone().or(job.claims.sid);
         let tokens = fresh.over(job.tokens);
         let renewal = Renewal {
             session_id: session.session_id,
@@ -169,6 +173,7 @@ impl Engine {
             // Where the provider does not say that the refresh token lives longer now, another refresh prolongs nothing.
             due_at: if is_known { half_life(&tokens, now) } else { None },
             tokens: tokens.clone(),
+            moved,
         };
         let cause = match self.persist(session.expires_at, || self.store.renew(renewal.clone())).await {
             Some(RenewalOutcome::Committed(session)) => {
@@ -196,11 +201,11 @@ impl Engine {
             cause,
             "tokens came that nobody wants any more; the provider is told"
         );
-        self.late_tokens(session.login_id, tokens).await;
+        self.late_tokens(session.login_id, Some(session.session_id), tokens, sid).await;
     }
 
     /// At once and for good: the person must sign in again.
-    async fn end_refused(&self, sending: &Sending) {
+    async fn end_refused(&self, sending: &Sending, not_believed: bool) {
         let session = &sending.job.session;
         let reason = SessionEndReason::ReauthRequired;
         let end = EndRefused {
@@ -209,6 +214,7 @@ impl Engine {
             generation: session.refresh.generation,
             now: self.clock.now(),
             reason,
+            not_believed,
         };
         let ended = self.persist(session.expires_at, || self.store.end_refused(end.clone())).await;
         if let Some(SessionTransition::Won(session)) = ended {
@@ -261,6 +267,12 @@ fn result_label(answer: &RefreshAnswer) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reserved_time_leaves_the_commit_a_second_after_the_latest_answer() {
+        let before_the_commit = LATEST_SEND + super::super::ports::KEYS_PATIENCE;
+        assert!(before_the_commit + Duration::from_secs(1) <= MARGIN);
+    }
 
     #[test]
     fn failures_are_followed_by_ever_longer_pauses_up_to_a_minute() {

@@ -5,6 +5,7 @@ use super::begin_login::ENGINE;
 use super::directory::Directory;
 use super::ports::{StoreError, SwitchedOff};
 use crate::domain::session::SessionEndReason;
+use crate::telemetry::error_chain::ErrorChain;
 
 /// How many sessions one statement finds.
 const BATCH: u32 = 200;
@@ -15,17 +16,34 @@ const ROUNDS: usize = 500;
 impl Engine {
     /// Ends them: at the start, when the configuration is taken over, and at each housekeeping, since a pick-up may have been
     /// under way when somebody turned the switch.
-    pub(super) async fn end_switched_off(&self) -> Result<(), StoreError> {
+    pub(super) async fn end_switched_off(&self) {
         let directory = self.directory();
         for what in switched_off(&directory) {
-            for _ in 0..ROUNDS {
-                let sessions = self.store.switched_off(what.clone(), BATCH).await?;
-                if sessions.is_empty() {
-                    break;
+            if let Err(error) = self.end_all_of(&what).await {
+                tracing::warn!(error = %ErrorChain(&error), "sessions of what is switched off live on for a minute");
+            }
+        }
+    }
+
+    async fn end_all_of(&self, what: &SwitchedOff) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS {
+            let sessions = self.store.switched_off(what.clone(), BATCH).await?;
+            let mut ended = 0usize;
+            // One that cannot be ended must not keep the others from it.
+            for session_id in sessions {
+                match self.end_session_for(session_id, SessionEndReason::Revoked, &ENGINE).await {
+                    Ok(_) => ended += 1,
+                    Err(error) => {
+                        tracing::error!(
+                            error = %ErrorChain(&error),
+                            session.id = %session_id,
+                            "a session of what is switched off could not be ended"
+                        );
+                    }
                 }
-                for session_id in sessions {
-                    self.end_session_for(session_id, SessionEndReason::Revoked, &ENGINE).await?;
-                }
+            }
+            if ended == 0 {
+                break;
             }
         }
         Ok(())

@@ -35,9 +35,7 @@ impl Engine {
             tokio::select! {
                 () = self.draining.cancelled() => return,
                 () = self.reconfigured.notified() => {
-                    if let Err(error) = self.end_switched_off().await {
-                        tracing::warn!(error = %ErrorChain(&error), "sessions of what is switched off live on for a minute");
-                    }
+                    self.end_switched_off().await;
                     continue;
                 }
                 () = self.clock.sleep(PASS) => {}
@@ -72,7 +70,7 @@ impl Engine {
             }
         }
         if pass.is_multiple_of(PASSES_BETWEEN_HOUSEKEEPING) {
-            self.end_switched_off().await?;
+            self.end_switched_off().await;
             self.housekeep(now).await?;
         }
         if pass.is_multiple_of(PASSES_BETWEEN_COUNTS) {

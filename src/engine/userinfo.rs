@@ -1,6 +1,6 @@
 //! Reading userinfo: as soon as an approval is committed, while the access token is fresh. Nothing fails without it;
 //! `complete` stays false and the next use tries again. A use may have the access token refreshed for it, once: where it
-//! has expired, or where the provider does not take it.
+//! has expired, or where the provider does not take it; not again where it takes the new one no better.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,11 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a read that failed is not tried again.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
+/// How long a provider that refuses new access tokens is not asked for others on behalf of userinfo. A refresh that is due
+/// by itself ends that sooner.
+const HOPELESS: Duration = Duration::from_hours(1);
+
 /// The reads under way, one per grant, and the ones that failed lately.
 #[derive(Default)]
 pub(super) struct Reads {
     under_way: Mutex<HashMap<GrantId, watch::Receiver<bool>>>,
     failed: Mutex<HashMap<GrantId, Monotonic>>,
+    /// New access tokens that userinfo has refused, and when.
+    hopeless: Mutex<HashMap<GrantId, (Secret, Monotonic)>>,
 }
 
 /// What a read needs.
@@ -102,7 +108,7 @@ impl Engine {
                     return Ok(claims);
                 }
                 let now = self.clock.now();
-                let readable = |tokens: &Tokens| used.is_some() || is_alive(tokens, now);
+                let readable = |tokens: &Tokens| used.is_some() || is_good(tokens, now);
                 let Some(tokens) = grant.tokens.filter(readable) else { return Ok(known) };
                 self.start_read(Read {
                     grant_id,
@@ -126,7 +132,7 @@ impl Engine {
     fn start_read(self: &Arc<Self>, read: Read) -> watch::Receiver<bool> {
         let (finished, done) = watch::channel(false);
         let mut under_way = self.userinfo.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = under_way.get(&read.grant_id) {
+        if let Some(earlier) = under_way.get(&read.grant_id).filter(|earlier| is_alive(earlier)) {
             return earlier.clone();
         }
         under_way.insert(read.grant_id, done.clone());
@@ -154,7 +160,10 @@ impl Engine {
 
     async fn try_userinfo(self: &Arc<Self>, mut read: Read) -> Result<bool, StoreError> {
         let mut token = read.tokens.access_token.clone();
-        if !is_alive(&read.tokens, self.clock.now()) {
+        if self.userinfo.is_hopeless(read.grant_id, &token, self.clock.monotonic()) {
+            read.used = None;
+        }
+        if !is_good(&read.tokens, self.clock.now()) {
             let Some(session) = read.used.take() else { return Ok(false) };
             let Some(newer) = self.newer_token(&session, &token).await? else { return Ok(false) };
             token = newer;
@@ -163,6 +172,9 @@ impl Engine {
         if let (Err(UserinfoError::TokenRefused), Some(session)) = (&answer, read.used.take()) {
             let Some(newer) = self.newer_token(&session, &token).await? else { return Ok(false) };
             answer = self.ask_userinfo(&read, &newer).await;
+            if matches!(answer, Err(UserinfoError::TokenRefused)) {
+                self.userinfo.give_up_on(read.grant_id, newer, self.clock.monotonic());
+            }
         }
         let Ok(userinfo) = answer else { return Ok(false) };
         self.store.complete_grant(read.grant_id, &userinfo.claims, &userinfo.document).await
@@ -186,13 +198,33 @@ impl Engine {
     }
 }
 
-fn is_alive(tokens: &Tokens, now: Timestamp) -> bool {
+fn is_good(tokens: &Tokens, now: Timestamp) -> bool {
     tokens.access_expires_at.is_none_or(|at| now < at)
+}
+
+/// A read whose task has died tells nobody anything any more.
+fn is_alive(read: &watch::Receiver<bool>) -> bool {
+    read.has_changed().is_ok()
 }
 
 impl Reads {
     fn join(&self, grant_id: GrantId) -> Option<watch::Receiver<bool>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&grant_id).cloned()
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.get(&grant_id).filter(|read| is_alive(read)).cloned()
+    }
+
+    /// A new access token was refused like the one before: another one would be, too.
+    fn give_up_on(&self, grant_id: GrantId, token: Secret, now: Monotonic) {
+        let mut hopeless = self.hopeless.lock().unwrap_or_else(PoisonError::into_inner);
+        hopeless.retain(|_, (_, at)| now.since(*at) < HOPELESS);
+        hopeless.insert(grant_id, (token, now));
+    }
+
+    /// Whether this is the token after which no other was worth a refresh.
+    fn is_hopeless(&self, grant_id: GrantId, token: &Secret, now: Monotonic) -> bool {
+        let mut hopeless = self.hopeless.lock().unwrap_or_else(PoisonError::into_inner);
+        hopeless.retain(|_, (_, at)| now.since(*at) < HOPELESS);
+        hopeless.get(&grant_id).is_some_and(|(known, _)| known.expose() == token.expose())
     }
 
     fn failed_since(&self, grant_id: GrantId, now: Monotonic) -> bool {

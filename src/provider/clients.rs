@@ -449,12 +449,11 @@ impl Providers for Clients {
     async fn judge_logout(&self, registration: &RegistrationName, logout_token: &Secret) -> LogoutVerdict {
         let Some(client) = self.client(registration) else { return LogoutVerdict::Refused };
         let Some(channel) = client.channel(None) else { return LogoutVerdict::NotNow };
-        // A node that has just started may not know yet where the keys are.
-        let _ = client.upstream.ensure_metadata(&channel).await;
         let terms = logout_token::Terms {
             issuer: client.upstream.issuer(),
             client_id: &client.settings.registration.client_id,
             algs: &client.settings.id_token_algs,
+            profile: client.upstream.profile(),
             now: self.clock.now(),
         };
         logout_token::judge(&channel, &terms, logout_token).await

@@ -95,7 +95,10 @@ fn judge(
     }
     let is_about_the_client =
         error.is_some_and(|error| matches!(error.code.as_str(), "invalid_client" | "unauthorized_client"));
-    if status == StatusCode::BAD_REQUEST && !is_about_the_client {
+    // A revocation is refused in OAuth's words (RFC 7009 §2.2.1); without them a 400 is some server's in front, which did
+    // not like the certificate. A logout is made for browsers, and refused by a page.
+    let is_understood = endpoint == "logout" || error.is_some();
+    if status == StatusCode::BAD_REQUEST && is_understood && !is_about_the_client {
         return Heard::Refused;
     }
     Heard::Unreachable { retry_after }
@@ -123,8 +126,8 @@ mod tests {
             for status in [200, 204] {
                 assert_eq!(judged(endpoint, status, None), Heard::Accepted);
             }
-            for code in [None, Some("unsupported_token_type"), Some("invalid_request")] {
-                assert_eq!(judged(endpoint, 400, code), Heard::Refused, "{code:?}");
+            for code in ["unsupported_token_type", "invalid_request"] {
+                assert_eq!(judged(endpoint, 400, Some(code)), Heard::Refused, "{code}");
             }
             for (status, code) in [
                 (400, Some("invalid_client")),
@@ -142,6 +145,8 @@ mod tests {
                 assert_eq!(judged(endpoint, status, code), UNREACHABLE, "{status} {code:?}");
             }
         }
+        assert_eq!(judged("logout", 400, None), Heard::Refused);
+        assert_eq!(judged("revocation", 400, None), UNREACHABLE, "a page: the certificate has expired, say");
         assert_eq!(judged("logout", 302, None), Heard::Accepted);
         assert_eq!(judged("revocation", 302, None), UNREACHABLE);
         let wait = Some(Duration::from_secs(7));

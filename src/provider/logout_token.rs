@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::profile::Profile;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{LogoutToken, LogoutVerdict};
@@ -20,8 +21,11 @@ use super::strict_json::{self, Object};
 /// The member of `events` that makes it a logout token.
 pub const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The longest life that its maker may give it. Two minutes are recommended.
+/// The longest life that its maker may give it.
 const LONGEST: Duration = Duration::from_hours(1);
+
+/// The life that is recommended (§2.4): that of a token without one.
+const RECOMMENDED: Duration = Duration::from_mins(2);
 
 /// The longest `jti`, `sid` and `sub`, in bytes.
 const NAME_MAX: usize = 512;
@@ -34,6 +38,8 @@ pub struct Terms<'a> {
     pub client_id: &'a str,
     /// The pinned algorithms: those of ID tokens (§2.6).
     pub algs: &'a [IdTokenAlg],
+    /// Whether a token may lack `exp`.
+    pub profile: &'a Profile,
     /// Now.
     pub now: Timestamp,
 }
@@ -44,11 +50,14 @@ pub async fn judge(channel: &Channel<'_>, terms: &Terms<'_>, text: &Secret) -> L
         Ok(read) => read,
         Err(rule) => return refused(channel, rule),
     };
+    // A node that has just started may not know yet where the keys are.
+    let _ = channel.upstream.ensure_metadata(channel).await;
     let Some(keys) = channel.upstream.keys(channel).await else { return LogoutVerdict::NotNow };
     let verdict = match token.verify(&keys) {
         Err(JwtError::NoKey) => match channel.upstream.newer_keys_for_a_stranger(channel, &keys).await {
             Some(newer) => token.verify(&newer).map(|_| ()),
-            None => Err(JwtError::NoKey),
+            // Its key may be one that the provider has since yesterday: it is to be sent again.
+            None => return LogoutVerdict::NotNow,
         },
         verdict => verdict.map(|_| ()),
     };
@@ -95,9 +104,13 @@ fn claims(claims: &Object, terms: &Terms<'_>) -> Result<LogoutToken, &'static st
     }
     let date =
         |name: &'static str| claims.get(name).and_then(numeric_date).map(Timestamp::from_secs).ok_or(name);
-    let (iat, exp) = (date("iat")?, date("exp")?);
+    let iat = date("iat")?;
+    let exp = match claims.get("exp") {
+        None if terms.profile.logout_tokens_may_lack_exp => iat + RECOMMENDED,
+        _ => date("exp")?,
+    };
     jwt::check_times(claims, terms.now)?;
-    if exp > iat + LONGEST {
+    if exp <= terms.now - LEEWAY || exp > iat + LONGEST {
         return Err("exp");
     }
     let name = |name: &'static str| match claims.get(name) {
@@ -130,6 +143,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::profile::ProfileName;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -141,15 +155,40 @@ mod tests {
     }
 
     fn judged(change: impl FnOnce(&mut Value)) -> Result<(), &'static str> {
+        judged_as(ProfileName::Generic, change).map(|_| ())
+    }
+
+    fn judged_as(profile: ProfileName, change: impl FnOnce(&mut Value)) -> Result<LogoutToken, &'static str> {
         let mut told = told();
         change(&mut told);
         let terms = Terms {
             issuer: "https://op.example",
             client_id: "relais",
             algs: &[],
+            profile: profile.profile(),
             now: Timestamp::from_secs(NOW),
         };
-        claims(told.as_object().expect("an object"), &terms).map(|_| ())
+        claims(told.as_object().expect("an object"), &terms)
+    }
+
+    #[test]
+    fn rp_107_without_an_end_a_token_of_some_providers_lives_two_minutes() {
+        let made = |at: i64| {
+            move |told: &mut Value| {
+                told["iat"] = json!(at);
+                drop(told.as_object_mut().expect("an object").remove("exp"));
+            }
+        };
+        for profile in [ProfileName::Psc, ProfileName::Keycloak] {
+            for (at, until) in [(NOW, NOW + 150), (NOW - 149, NOW + 1)] {
+                let token = judged_as(profile, made(at)).unwrap_or_else(|rule| panic!("{rule}"));
+                assert_eq!(token.until.as_secs(), until, "{profile:?}");
+            }
+            assert_eq!(judged_as(profile, made(NOW - 150)).err(), Some("exp"), "{profile:?}");
+            let null = |told: &mut Value| told["exp"] = json!(null);
+            assert_eq!(judged_as(profile, null).err(), Some("exp"), "what is there must be a date");
+        }
+        assert_eq!(judged_as(ProfileName::Generic, made(NOW)).err(), Some("exp"));
     }
 
     #[test]

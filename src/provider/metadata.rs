@@ -174,6 +174,20 @@ impl Metadata {
         alias.or_else(|| self.plain.get(endpoint))
     }
 
+    /// Forgets what only the way out needs where it is at none of these hosts. Whether there was such an address.
+    pub fn keep_ways_out(&mut self, hosts: &BTreeSet<(String, u16)>) -> bool {
+        let mut has_moved = false;
+        for endpoints in [&mut self.plain, &mut self.mtls] {
+            for address in [&mut endpoints.revocation, &mut endpoints.end_session] {
+                if address.as_ref().and_then(host).is_some_and(|host| !hosts.contains(&host)) {
+                    *address = None;
+                    has_moved = true;
+                }
+            }
+        }
+        has_moved
+    }
+
     /// Every host and port that the document sends us to.
     pub fn hosts(&self) -> BTreeSet<(String, u16)> {
         [Some(&self.jwks_uri)]
@@ -181,9 +195,13 @@ impl Metadata {
             .chain(self.plain.all())
             .chain(self.mtls.all())
             .flatten()
-            .filter_map(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)))
+            .filter_map(host)
             .collect()
     }
+}
+
+fn host(url: &Url) -> Option<(String, u16)> {
+    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
 impl Endpoints {

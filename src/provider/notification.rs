@@ -3,6 +3,7 @@
 //! A message is read as strictly as an answer. Tokens that came by themselves are judged like those that were asked for,
 //! and must be covered by the signature of an ID token that names the request.
 
+use crate::crypto::jws::Compact;
 use crate::domain::login::{EndStatus, LoginReason};
 use crate::domain::registration::Registration;
 use crate::domain::secret::{Secret, SecretBytes};
@@ -11,6 +12,7 @@ use crate::engine::ports::{Announcement, PushVerdict, PushedOutcome, Unreadable}
 
 use super::call::Channel;
 use super::id_token::{Came, Terms};
+use super::jwt;
 use super::oauth_error::OAuthError;
 use super::settings::IdTokenAlg;
 use super::strict_json;
@@ -19,17 +21,28 @@ use super::token::answer::TokenAnswer;
 
 /// Members that only a pushed outcome has.
 const OUTCOME: [&str; 3] = ["access_token", "id_token", "error"];
+/// Members that only an approval has.
+const TOKENS: [&str; 2] = ["access_token", "id_token"];
 
 /// Which request a message is about, and what it holds; it came at `now`. Other members are ignored.
 pub fn announcement(message: &SecretBytes, now: Timestamp) -> Result<Announcement, Unreadable> {
     let members =
         strict_json::secret_object(message.expose()).map_err(|_| Unreadable { rule: "no JSON object" })?;
     let auth_req_id = strict_json::text(&members, "auth_req_id").ok_or(Unreadable { rule: "auth_req_id" })?;
+    let has_any = |names: &[&str]| names.iter().any(|name| members.contains_key(*name));
     Ok(Announcement {
         auth_req_id: Secret::new(auth_req_id),
-        has_outcome: OUTCOME.iter().any(|name| members.contains_key(*name)),
+        has_outcome: has_any(&OUTCOME),
+        has_tokens: has_any(&TOKENS),
         tokens: TokenAnswer::read(message.expose()).ok().map(|answer| answer.tokens(now)),
+        sid: strict_json::text(&members, "id_token").and_then(sid),
     })
+}
+
+/// What an ID token says of itself.
+fn sid(id_token: &str) -> Option<String> {
+    let token = Compact::read(id_token, jwt::MAX_SIZE).ok()?;
+    strict_json::text(&token.payload, "sid").map(str::to_owned)
 }
 
 /// Judges a pushed outcome.
@@ -113,6 +126,33 @@ mod tests {
             r#"{"auth_req_id":"a"}x"#,
         ] {
             assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rp_095_tokens_are_noticed_in_whatever_form_they_come() {
+        let announced = |message: &str| {
+            announcement(&SecretBytes::new(message.as_bytes().to_vec()), Timestamp::from_secs(0))
+                .unwrap_or_else(|error| panic!("{message}: {error}"))
+        };
+        // {"alg":"RS256"} and {"sid":"one"}.
+        let id_token = "eyJhbGciOiJSUzI1NiJ9.eyJzaWQiOiJvbmUifQ.AA";
+        let whole = announced(&format!(
+            r#"{{"auth_req_id":"a","token_type":"Bearer","access_token":"t","id_token":"{id_token}"}}"#
+        ));
+        assert!(whole.has_tokens && whole.tokens.is_some());
+        assert_eq!(whole.sid.as_deref(), Some("one"));
+        for (message, has_tokens) in [
+            (r#"{"auth_req_id":"a","access_token":"t"}"#, true),
+            (r#"{"auth_req_id":"a","id_token":7}"#, true),
+            (r#"{"auth_req_id":"a","error":"access_denied"}"#, false),
+        ] {
+            let read = announced(message);
+            assert_eq!(
+                (read.has_tokens, read.tokens.is_some(), read.sid),
+                (has_tokens, false, None),
+                "{message}"
+            );
         }
     }
 

@@ -4,13 +4,11 @@
 //! spent: an answer in the provider's own words says that it has not, silence says nothing. Only `invalid_grant` says
 //! that it is worth nothing any more.
 
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode};
 
 use crate::crypto::signer::SigningFailed;
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{FreshTokens, RefreshAnswer, RefreshRequest};
+use crate::engine::ports::{FreshTokens, KEYS_PATIENCE, RefreshAnswer, RefreshRequest};
 use crate::net::outbound::OutboundError;
 
 use super::backchannel::Sender;
@@ -24,10 +22,6 @@ use super::settings::IdTokenAlg;
 use super::token::answer::{MAX_SIZE, RefreshedAnswer};
 
 const GRANT_TYPE: &str = "refresh_token";
-
-/// How long signing keys are waited for. The tokens are here, and nobody else may use them: the time in which nobody
-/// else sends ends two seconds after the request's time-out.
-const KEYS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Nothing was sent.
 pub const NOT_SENT: RefreshAnswer = RefreshAnswer::Declined { retry_after: None };
@@ -112,16 +106,17 @@ async fn judge_tokens(
     answer: RefreshedAnswer,
 ) -> RefreshAnswer {
     let verdict = match &answer.id_token {
-        None => Ok(false),
+        None => Ok(None),
         Some(id_token) => verified(channel, continuity, id_token.expose(), &answer).await,
     };
-    let is_verified = matches!(verdict, Ok(true));
+    let told = verdict.as_ref().ok().and_then(Option::as_ref);
     let fresh = Box::new(FreshTokens {
         access_token: answer.access_token,
         access_expires_at: answer.expires_in.map(|life| continuity.now + life),
         refresh_token: answer.refresh_token,
         refresh_expires_at: answer.refresh_expires_in.map(|life| continuity.now + life),
-        id_token: answer.id_token.filter(|_| is_verified),
+        sid: told.and_then(|told| told.sid.clone()),
+        id_token: answer.id_token.filter(|_| told.is_some()),
     });
     match verdict {
         Ok(_) => RefreshAnswer::Refreshed(fresh),
@@ -137,13 +132,18 @@ async fn judge_tokens(
     }
 }
 
-/// `Ok(false)`: no key is to be had, so that nobody can tell. The answer itself came from the provider over TLS.
+/// What a verified ID token says.
+struct Told {
+    sid: Option<String>,
+}
+
+/// `None`: no key is to be had, so that nobody can tell. The answer itself came from the provider over TLS.
 async fn verified(
     channel: &Channel<'_>,
     continuity: &Continuity<'_>,
     id_token: &str,
     answer: &RefreshedAnswer,
-) -> Result<bool, Refusal> {
+) -> Result<Option<Told>, Refusal> {
     let renewed = Renewed::read(id_token, continuity)?;
     let asking = async {
         let keys = channel.upstream.keys(channel).await?;
@@ -159,10 +159,10 @@ async fn verified(
         }))
     };
     if let Ok(Some(verdict)) = tokio::time::timeout(KEYS_PATIENCE, asking).await {
-        verdict.map(|()| true)
+        verdict.map(|()| Some(Told { sid: renewed.sid() }))
     } else {
         channel.log_invalid_answer("refresh", "no signing key: the first ID token is kept");
-        Ok(false)
+        Ok(None)
     }
 }
 

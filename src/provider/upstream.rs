@@ -170,16 +170,22 @@ impl Upstream {
         }
         let allow_http = !self.settings.https_only;
         let read = Metadata::read(&answer.body, self.issuer(), allow_http, &self.deliveries);
-        let metadata = match read {
+        let mut metadata = match read {
             Ok(metadata) => metadata,
             Err(error) => {
                 channel.log_invalid_answer("metadata", &error.to_string());
                 return false;
             }
         };
-        let hosts = metadata.hosts();
-        let accepted = self.accepted_hosts.get_or_init(|| hosts.clone());
-        if !hosts.is_subset(accepted) {
+        let accepted = self.accepted_hosts.get_or_init(|| metadata.hosts());
+        // Nobody is kept from signing in by an address that only the way out needs.
+        if metadata.keep_ways_out(accepted) {
+            channel.log_invalid_answer(
+                "metadata",
+                "the endpoint of revocation or logout has moved to another host: restart to accept it",
+            );
+        }
+        if !metadata.hosts().is_subset(accepted) {
             channel.log_invalid_answer(
                 "metadata",
                 "an endpoint has moved to another host: restart to accept it",

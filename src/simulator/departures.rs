@@ -49,8 +49,11 @@ pub(super) struct Departures {
 }
 
 impl Departures {
-    /// A person has approved.
+    /// A person has approved. Of a session that there is already nothing changes.
     pub(super) fn begin(&mut self, sid: Uuid, sub: Uuid, login_hint: &str, created_at: Timestamp) {
+        if self.numbers.contains_key(&sid) {
+            return;
+        }
         if self.by_number.len() >= MOST_SESSIONS
             && let Some((_, oldest)) = self.by_number.pop_first()
         {
@@ -85,6 +88,11 @@ impl Departures {
     /// The newest of a person.
     pub(super) fn newest_of(&self, login_hint: &str) -> Option<&Session> {
         self.by_number.values().rev().find(|session| session.login_hint == login_hint)
+    }
+
+    /// The one that a person is still signed in with.
+    pub(super) fn living_of(&self, login_hint: &str) -> Option<Uuid> {
+        self.newest_of(login_hint).filter(|session| session.ended_by.is_none()).map(|session| session.sid)
     }
 
     fn get_mut(&mut self, sid: Uuid) -> Option<&mut Session> {

@@ -82,12 +82,14 @@ pub(super) struct Next {
 }
 
 impl Sessions {
-    /// Somebody has signed in, with this refresh token.
+    /// Somebody has signed in, with this refresh token. In a session that goes on it is the one that counts from now on, as
+    /// in Keycloak.
     pub(super) fn begin(&mut self, session: Uuid, begun: Begun, refresh_token: Uuid, ends: Monotonic) {
         let begins =
             Session { begun, current: refresh_token, earlier: VecDeque::new(), ends, is_over: false };
-        self.by_id.insert(session, begins);
-        self.order.push_back(session);
+        if self.by_id.insert(session, begins).is_none() {
+            self.order.push_back(session);
+        }
     }
 
     /// Somebody comes with a refresh token. Where it counts, it is spent when this returns: of two who come at once one

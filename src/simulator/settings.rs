@@ -1,7 +1,8 @@
 //! The settings that the control interface may change while the provider runs.
 //!
 //! `interval`, `expires_in` and `auto` count for requests that ring afterwards; a request keeps those it began
-//! with, as in Keycloak. `access_token_seconds`, `refresh_token_seconds` and `refresh` count for the next token.
+//! with, as in Keycloak. `access_token_seconds`, `refresh_token_seconds` and `refresh` count for the next token, `shared_session`
+//! for the next approval.
 
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ pub(super) struct Lengths {
     /// Where the client is told that somebody has left; absent: it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_uri: Option<String>,
+    /// Whether a person who approves again goes on in the session that there is (single sign-on): one `sid` for all. Absent:
+    /// no.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared_session: bool,
 }
 
 /// What becomes of a refresh token that has been used: see [`super::sessions`].
@@ -82,6 +87,7 @@ pub(super) struct Change {
     delivery: Wish<Delivery>,
     #[serde(default)]
     backchannel_logout_uri: Wish<String>,
+    shared_session: Option<bool>,
 }
 
 /// What becomes of a setting that may be absent: a member that is `null` says something else than none.
@@ -146,6 +152,7 @@ impl Lengths {
             auto: None,
             delivery: None,
             backchannel_logout_uri: None,
+            shared_session: false,
         })
     }
 
@@ -170,6 +177,7 @@ impl Lengths {
             auto: change.auto.over(self.auto.as_ref()),
             delivery: change.delivery.over(self.delivery.as_ref()).map(reachable).transpose()?,
             backchannel_logout_uri,
+            shared_session: change.shared_session.unwrap_or(self.shared_session),
         })
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn issue(
     more: impl FnOnce(&str) -> Vec<(String, Value)>,
 ) -> Tokens {
     let inner = &simulator.inner;
-    let (session, id) = (uuid_v4(&*inner.random), uuid_v4(&*inner.random));
+    let (fresh, id) = (uuid_v4(&*inner.random), uuid_v4(&*inner.random));
+    let session = going_on(simulator, &redeemed.person).unwrap_or(fresh);
     let auth_time = inner.clock.now().as_secs();
     let facts = facts(simulator, redeemed, certificate, session, auth_time);
     let thumbprint = certificate.map(|certificate| certificate.thumbprint);
@@ -85,6 +86,12 @@ pub(super) fn issue(
     let refresh_token = refresh_token(simulator, &facts, id);
     let more = more(&refresh_token);
     answer(simulator, &facts, refresh_token, more)
+}
+
+/// The session that a person is signed in with, where approvals share it.
+fn going_on(simulator: &Simulator, person: &Person) -> Option<Uuid> {
+    let state = simulator.state();
+    if state.settings.shared_session { state.departures.living_of(&person.login_hint) } else { None }
 }
 
 /// New tokens for somebody who is signed in.

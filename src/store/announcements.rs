@@ -3,10 +3,12 @@
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
+use super::late::{self, Late};
+use super::outbox::Cause;
 use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::KeyedHash;
 use crate::domain::ids::{LoginId, NodeId};
-use crate::engine::ports::{Note, Notifiable};
+use crate::engine::ports::{DropTokens, Note, Notifiable};
 
 /// See [`crate::engine::ports::Store::notifiable`].
 pub(super) async fn by_token(
@@ -94,7 +96,8 @@ pub(super) async fn announce(db: &mut Db, context: &Context, note: &Note) -> Res
 }
 
 /// See [`crate::engine::ports::Store::drop_tokens`].
-pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> Result<bool, Fault> {
+pub(super) async fn drop_tokens(db: &mut Db, context: &Context, dropped: &DropTokens) -> Result<bool, Fault> {
+    let note = &dropped.note;
     // Nothing changes but who may look: two who drop at once come here one after the other.
     let row = db
         .fetch_first(
@@ -117,7 +120,12 @@ pub(super) async fn drop_tokens(db: &mut Db, context: &Context, note: &Note) -> 
         // A second run after an unknown commit outcome finds its own attempt.
         return Ok(audit::done_by(db, note.login_id, note.attempt).await?.is_some());
     }
-    record(db, context, &rows::login(context, &row)?, note, event::LOGIN_TOKENS_DROPPED).await?;
+    let row = rows::login(context, &row)?;
+    if let Some(tokens) = &dropped.tokens {
+        let tokens = Late { outbox_id: dropped.outbox_id, tokens, now: note.now, cause: Cause::Unasked };
+        late::enter(db, context, &row, &tokens, dropped.sid.as_deref()).await?;
+    }
+    record(db, context, &row, note, event::LOGIN_TOKENS_DROPPED).await?;
     Ok(true)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A record is written in the transaction of the change it tells of; if it cannot be written, the change does not
 //! happen. Records carry no hint and no name, only the person's pseudonym, and an HMAC of their own content. The
-//! table takes inserts and nothing else. One record is about no login: that somebody came with a spent assertion.
+//! table takes inserts and nothing else. Two records are about no login: that somebody came with a spent assertion, or with a
+//! logout token that had been taken.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ use super::rows::{LoginRow, SessionRow};
 use crate::crypto::ring::{Pseudonym, Purpose};
 use crate::domain::ids::{Attempt, LoginId, SessionId};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Actor, SpendAssertion};
+use crate::engine::ports::{Actor, SpendAssertion, TakeLogoutToken};
 
 /// The words for what happened.
 pub mod event {
@@ -51,12 +52,16 @@ pub mod event {
     pub const SESSION_EXERCICE: &str = "session.exercice_chosen";
     /// The provider has replaced a session's tokens.
     pub const SESSION_REFRESHED: &str = "session.refreshed";
+    /// A refresh brought an ID token that must not be believed: the session ends.
+    pub const SESSION_TOKEN_INVALID: &str = "session.token_invalid";
     /// active → ended.
     pub const SESSION_ENDED: &str = "session.ended";
     /// Tokens came for what had ended; their provider is to be told.
     pub const TOKENS_LATE: &str = "tokens.late";
     /// The provider has been told of an end.
     pub const PROVIDER_TOLD: &str = "provider.told";
+    /// A provider's logout token came again.
+    pub const LOGOUT_TOKEN_REPLAY: &str = "logout_token_replay";
     /// The provider has not been told of an end, and will not be.
     pub const PROVIDER_NOT_TOLD: &str = "provider.not_told";
 }
@@ -151,6 +156,14 @@ impl AuditRecord {
             ..Self::new(spend.now, event::ASSERTION_REPLAY, spend.attempt, by)
         }
         .with_reason(&format!("jkt:{}", spend.jkt))
+    }
+
+    /// About a logout token that comes again; whose sessions it meant nobody looks up for that.
+    pub(super) fn of_logout_replay(take: &TakeLogoutToken) -> Self {
+        Self {
+            registration: take.registration.to_string(),
+            ..Self::new(take.now, event::LOGOUT_TOKEN_REPLAY, take.attempt, &take.by)
+        }
     }
 
     /// About a session.

@@ -18,7 +18,8 @@ pub(super) struct Dialect {
     /// login must have been dead, in microseconds.
     pub adopt: &'static str,
     /// `$1` session, `$2` attempt, `$3` owner, `$4` reserved time in microseconds, `$5` now, `$6` generation, `$7` the
-    /// most unanswered sendings: records a refresh that is about to be sent. One further attempt is a failure of the first.
+    /// most unanswered sendings: records a refresh that is about to be sent. One further attempt is a failure of the first. A
+    /// deadline further ahead than any that is written now is over: the database's clock has been set back.
     pub claim_refresh: &'static str,
     /// `$1` session: the attempt that is recorded, and for how long nobody else sends.
     pub refresh_under_way: &'static str,
@@ -80,7 +81,9 @@ macro_rules! dialect {
                      AND refresh_unanswered < $7
                      AND (refresh_deadline IS NULL OR refresh_deadline <= ",
                 $now,
-                ")
+                " OR refresh_deadline > ",
+                $now,
+                " + $4)
                      AND (refresh_not_before IS NULL OR refresh_not_before <= $5) RETURNING",
                 session_columns!()
             ),

@@ -24,9 +24,9 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Acknowledge, Actor, Adopted, Approve, ClaimRefresh, Counts, DeadFor, EndLogin, EndRefused, EndSession,
-    GrantSecrets, NewLogin, Note, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged, RecordUse,
-    RefreshClaim, RefreshMiss, Renewal, RenewalOutcome, Replay, SessionTransition, SpendAssertion,
+    Acknowledge, Actor, Adopted, Approve, ClaimRefresh, Counts, DeadFor, DropTokens, EndLogin, EndRefused,
+    EndSession, GrantSecrets, NewLogin, Note, Notifiable, Pace, PickUp, PickUpOutcome, Presented, Purged,
+    RecordUse, RefreshClaim, RefreshMiss, Renewal, RenewalOutcome, Replay, SessionTransition, SpendAssertion,
     StartOutcome, Store, StoreError, Transition, UseOutcome,
 };
 
@@ -199,8 +199,8 @@ impl<B: Backend> Store for SqlStore<B> {
         .await
     }
 
-    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError> {
-        self.write("drop_tokens", note, |db, context, input| {
+    async fn drop_tokens(&self, dropped: DropTokens) -> Result<bool, StoreError> {
+        self.write("drop_tokens", dropped, |db, context, input| {
             Box::pin(announcements::drop_tokens(db, context, input))
         })
         .await
@@ -391,6 +391,10 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn housekeep(&self, now: Timestamp) -> Result<Purged, StoreError> {
-        self.write("housekeep", now, |db, _, input| Box::pin(upkeep::housekeep(db, input))).await
+        let attempt = Attempt(uuid_v4(self.context.random.as_ref()));
+        self.write("housekeep", (now, attempt), |db, context, input| {
+            Box::pin(upkeep::housekeep(db, context, input))
+        })
+        .await
     }
 }

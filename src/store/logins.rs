@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
 use super::logout::ByProvider;
-use super::outbox::{self, Over, Owner};
+use super::outbox::{self, Cause, Over, Owner};
 use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::ids::{Attempt, LoginId, NodeId};
@@ -127,13 +127,18 @@ async fn late_acknowledgement(
 
 /// `pending` → `approved`.
 pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -> Result<Transition, Fault> {
+    // Its provider never changes.
+    let Some(row) = by_id(db, context, approve.login_id).await? else { return Ok(Transition::NotFound) };
+    let found_by = ByProvider::of(context, &row.login.provider, &approve.claims);
     let row = db
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'approved', approved_at = $2, until = $3, interval_us = NULL,
                      not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1, id_token_sha256 = $5
                  WHERE login_id = $1 AND status = 'pending'
-                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5) RETURNING",
+                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5)
+                     AND NOT EXISTS (SELECT 1 FROM logout_tokens gone WHERE gone.provider = logins.provider
+                         AND gone.sid_hash = $6 AND gone.sid_key_id = $7 AND gone.until > $2) RETURNING",
                 login_columns!()
             ),
             args![
@@ -141,14 +146,15 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
                 approve.now,
                 approve.until,
                 approve.attempt,
-                signed_part(&approve.tokens.id_token)
+                signed_part(&approve.tokens.id_token),
+                found_by.sid.as_ref().map(|sid| sid.hash),
+                found_by.sid.as_ref().map(|sid| sid.key_id.clone())
             ],
         )
         .await?;
     let Some(row) = row else { return settle(db, context, approve.login_id, approve.attempt).await };
     let row = rows::login(context, &row)?;
     let vault = row.vault(context)?;
-    let found_by = ByProvider::of(context, &row.login.provider, &approve.claims);
     db.execute(
         "UPDATE grants SET request = NULL, tokens = $2, claims = $3, sid_hash = $4, sub_hash = $5, logout_key_id = $6
          WHERE grant_id = $1",
@@ -170,7 +176,7 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
 }
 
 /// What makes an ID token the same: its header and claims. Some signatures can be written in more than one way.
-fn signed_part(id_token: &Secret) -> [u8; 32] {
+pub(super) fn signed_part(id_token: &Secret) -> [u8; 32] {
     let text = id_token.expose();
     let mut hash = [0; 32];
     hash.copy_from_slice(
@@ -233,7 +239,7 @@ pub(super) async fn end_guarded(
         grant_id: row.login.grant_id,
         now: end.now,
         // Only a provider that has logged the person out takes an approval back.
-        tell_session: end.reason != LoginReason::ProviderRefused,
+        cause: if end.reason == LoginReason::ProviderRefused { Cause::Provider } else { Cause::Unasked },
     };
     outbox::take_over(db, context, &over).await?;
     wipe_but_hint(db, &row, end.hidden_until.unwrap_or(end.now)).await?;

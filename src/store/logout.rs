@@ -2,13 +2,15 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::audit::{self, AuditRecord};
 use super::conn::{Context, Db, Fault, Row, args};
 use crate::crypto::ring::{KeyedHash, Purpose};
 use crate::domain::grant::GrantClaims;
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::names::ProviderName;
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Live, LoggedOut, SwitchedOff, TakeLogoutToken};
+use crate::engine::ports::{Live, LoggedOut, Moved, SwitchedOff, TakeLogoutToken};
 
 /// What a grant is found by when its provider logs somebody out.
 pub(super) struct ByProvider {
@@ -18,12 +20,33 @@ pub(super) struct ByProvider {
 
 impl ByProvider {
     pub fn of(context: &Context, provider: &ProviderName, claims: &GrantClaims) -> Self {
+        Self::named(context, provider, claims.sid.as_deref(), &claims.subject.sub)
+    }
+
+    fn named(context: &Context, provider: &ProviderName, sid: Option<&str>, sub: &str) -> Self {
         let hash = |purpose, value: &str| context.ring.hash(purpose, &input(provider, value));
         Self {
-            sid: claims.sid.as_deref().map(|sid| hash(Purpose::ProviderSession, sid)),
-            sub: hash(Purpose::ProviderSubject, &claims.subject.sub),
+            sid: sid.map(|sid| hash(Purpose::ProviderSession, sid)),
+            sub: hash(Purpose::ProviderSubject, sub),
         }
     }
+}
+
+/// From now on a session's grant is found by this.
+pub(super) async fn move_grant(
+    db: &mut Db,
+    context: &Context,
+    session: &Session,
+    moved: &Moved,
+) -> Result<(), Fault> {
+    let found_by = ByProvider::named(context, &session.provider, Some(&moved.sid), &moved.sub);
+    db.execute(
+        "UPDATE grants SET sid_hash = $2, sub_hash = $3, logout_key_id = $4
+         WHERE grant_id = $1 AND tokens IS NOT NULL",
+        args![session.grant_id, found_by.sid.map(|sid| sid.hash), found_by.sub.hash, found_by.sub.key_id],
+    )
+    .await?;
+    Ok(())
 }
 
 /// One value at two providers has two hashes. The length keeps ("ab", "c") and ("a", "bc") apart.
@@ -32,16 +55,36 @@ fn input(provider: &ProviderName, value: &str) -> Vec<u8> {
     [&(provider.len() as u64).to_be_bytes(), provider, value.as_bytes()].concat()
 }
 
+/// Under which hashes the grants of a provider's session may stand.
+pub(super) fn sid_candidates(context: &Context, provider: &ProviderName, sid: &str) -> Vec<KeyedHash> {
+    context.ring.candidates(Purpose::ProviderSession, &input(provider, sid))
+}
+
 /// See [`crate::engine::ports::Endings::take_logout_token`].
-pub(super) async fn take_token(db: &mut Db, take: &TakeLogoutToken) -> Result<Option<Timestamp>, Fault> {
+pub(super) async fn take_token(
+    db: &mut Db,
+    context: &Context,
+    take: &TakeLogoutToken,
+) -> Result<Option<Timestamp>, Fault> {
     let jti = digest(&SHA256, take.jti.as_bytes()).as_ref().to_vec();
+    let hash = |sid: &str| context.ring.hash(Purpose::ProviderSession, &input(&take.provider, sid));
+    let sid = take.sid.as_deref().map(hash);
     let taken = db
         .execute(
-            "INSERT INTO logout_tokens (provider, jti, attempt, taken_at, until) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO logout_tokens (provider, jti, attempt, taken_at, until, sid_hash, sid_key_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (provider, jti) DO UPDATE SET attempt = excluded.attempt, taken_at = excluded.taken_at,
-                 until = excluded.until
+                 until = excluded.until, sid_hash = excluded.sid_hash, sid_key_id = excluded.sid_key_id
              WHERE logout_tokens.until <= $4 OR logout_tokens.attempt = excluded.attempt",
-            args![take.provider.as_str(), jti.clone(), take.attempt, take.now, take.until],
+            args![
+                take.provider.as_str(),
+                jti.clone(),
+                take.attempt,
+                take.now,
+                take.until,
+                sid.as_ref().map(|sid| sid.hash),
+                sid.as_ref().map(|sid| sid.key_id.clone())
+            ],
         )
         .await?;
     if taken == 1 {
@@ -54,6 +97,7 @@ pub(super) async fn take_token(db: &mut Db, take: &TakeLogoutToken) -> Result<Op
         )
         .await?
         .ok_or(Fault::Again)?;
+    audit::append(db, context, AuditRecord::of_logout_replay(take)).await?;
     Ok(Some(Timestamp::from_micros(row.get("logout_tokens", "taken_at")?)))
 }
 
@@ -77,6 +121,10 @@ pub(super) async fn logged_out(
                 let sub = sub.flatten().map(|sub| sub.hash.to_vec());
                 live.extend(by_sid(db, whom, sid, sub, *limit).await?);
             }
+            // Of a grant whose provider has named no session it says as much as a token without one.
+            for sub in subs.iter().flatten() {
+                live.extend(without_sid(db, whom, sub, *limit).await?);
+            }
         }
         (None, Some(subs)) => {
             for sub in subs {
@@ -89,8 +137,8 @@ pub(super) async fn logged_out(
     Ok(live)
 }
 
-/// What is live of the grants that a condition finds: `$1` the hash, `$2` its key, `$3` the provider, `$4` created before, `$5`
-/// the limit.
+/// What is live of the grants that a condition finds: `$1` the hash, `$2` its key, `$3` the provider, `$4` approved before,
+/// `$5` the limit. Whenever a session was picked up: what the provider has logged out is the sign-in behind it.
 macro_rules! live_of {
     ($condition:literal) => {
         concat!(
@@ -100,8 +148,7 @@ macro_rules! live_of {
              WHERE ",
             $condition,
             " AND g.logout_key_id = $2 AND l.provider = $3
-                 AND ((s.status = 'active' AND ($4 IS NULL OR s.created_at <= $4))
-                     OR (l.status = 'approved' AND ($4 IS NULL OR l.approved_at <= $4)))
+                 AND (s.status = 'active' OR l.status = 'approved') AND ($4 IS NULL OR l.approved_at <= $4)
              ORDER BY l.login_id LIMIT $5"
         )
     };
@@ -127,6 +174,16 @@ async fn by_sub(db: &mut Db, whom: &LoggedOut, sub: &KeyedHash, limit: u32) -> R
     let found = db
         .fetch(
             live_of!("g.sub_hash = $1"),
+            args![sub.hash, sub.key_id.as_str(), whom.provider.as_str(), whom.before, limit],
+        )
+        .await?;
+    found.iter().map(live).collect()
+}
+
+async fn without_sid(db: &mut Db, whom: &LoggedOut, sub: &KeyedHash, limit: u32) -> Result<Vec<Live>, Fault> {
+    let found = db
+        .fetch(
+            live_of!("g.sub_hash = $1 AND g.sid_hash IS NULL"),
             args![sub.hash, sub.key_id.as_str(), whom.provider.as_str(), whom.before, limit],
         )
         .await?;
@@ -166,18 +223,20 @@ pub(super) async fn switched_off(
 }
 
 /// See [`crate::engine::ports::Endings::surplus_sessions`]. Whoever comes later sees at least as much, and orders it in the
-/// same way: two that look at once end the same ones.
+/// same way: two that look at once end the same ones. But never itself: by clocks that differ the newest may seem to be old.
 pub(super) async fn surplus(
     db: &mut Db,
     (session_id, most): &(SessionId, u32),
 ) -> Result<Vec<SessionId>, Fault> {
     let found = db
         .fetch(
-            "SELECT other.session_id AS session_id FROM sessions mine
-             JOIN sessions other ON other.tenant = mine.tenant AND other.application = mine.application
-                 AND other.person = mine.person AND other.ended_at IS NULL
-             WHERE mine.session_id = $1
-             ORDER BY other.created_at DESC, other.session_id DESC LIMIT 1000 OFFSET $2",
+            "SELECT session_id FROM
+                 (SELECT other.session_id AS session_id FROM sessions mine
+                  JOIN sessions other ON other.tenant = mine.tenant AND other.application = mine.application
+                      AND other.person = mine.person AND other.ended_at IS NULL
+                  WHERE mine.session_id = $1
+                  ORDER BY other.created_at DESC, other.session_id DESC LIMIT 1000 OFFSET $2) surplus
+             WHERE session_id <> $1",
             args![*session_id, *most],
         )
         .await?;

@@ -3,21 +3,20 @@
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, Row, args};
-use super::rows::{LoginRow, SessionRow};
+use super::rows::{self, LoginRow, SessionRow};
 use super::vault::{Vault, Whose};
-use super::{logins, rows};
 use crate::crypto::ring::Pseudonym;
 use crate::crypto::seal::Place;
 use crate::domain::grant::Tokens;
-use crate::domain::ids::{GrantId, LoginId, OutboxId, SessionId};
+use crate::domain::ids::{Attempt, GrantId, LoginId, OutboxId, SessionId};
 use crate::domain::login::LoginState;
 use crate::domain::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
 use crate::domain::random::uuid_v4;
+use crate::domain::session::SessionEndReason;
 use crate::domain::support_code::SupportCode;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{
-    Actor, ClaimOutbox, CloseOutbox, GIVE_UP_AFTER, LateTokens, Left, OutboxEnd, OutboxEntry, PostponeOutbox,
-    SoFar,
+    Actor, ClaimOutbox, CloseOutbox, GIVE_UP_AFTER, Left, OutboxEnd, OutboxEntry, PostponeOutbox, SoFar,
 };
 
 /// Whose tokens they were.
@@ -69,24 +68,42 @@ impl<'a> Owner<'a> {
     }
 }
 
+/// Why something is over, as far as its provider is concerned. One session there may carry several grants here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The person or the operator wants it: it is over there too, whatever else lives by that session.
+    Wanted,
+    /// Nobody has asked for it: the session there goes on while another grant lives by it.
+    Unasked,
+    /// The provider has said so itself, and is not told back.
+    Provider,
+}
+
 /// What a grant is wiped of, in the transaction of its end.
 pub(super) struct Over<'a> {
     pub owner: Owner<'a>,
     pub grant_id: GrantId,
     pub now: Timestamp,
-    /// Whether the provider is told that the person has left: not where it has said so itself.
-    pub tell_session: bool,
+    pub cause: Cause,
 }
 
 /// Moves the tokens of a grant that is over into the outbox. Tokens that do not open are told to nobody: they must not keep
 /// what they belong to from ending.
 pub(super) async fn take_over(db: &mut Db, context: &Context, over: &Over<'_>) -> Result<(), Fault> {
-    let row =
-        db.fetch_first("SELECT wraps, tokens FROM grants WHERE grant_id = $1", args![over.grant_id]).await?;
+    let row = db
+        .fetch_first(
+            "SELECT wraps, tokens,
+                 (SELECT count(*) FROM grants other WHERE other.sid_hash = mine.sid_hash
+                     AND other.logout_key_id = mine.logout_key_id AND other.grant_id <> mine.grant_id) AS sharers
+             FROM grants mine WHERE grant_id = $1",
+            args![over.grant_id],
+        )
+        .await?;
     let Some(row) = row else { return Ok(()) };
     let (wraps, sealed): (Option<String>, Option<Vec<u8>>) =
         (row.get("grants", "wraps")?, row.get("grants", "tokens")?);
     let (Some(wraps), Some(sealed)) = (wraps, sealed) else { return Ok(()) };
+    let sharers: i64 = row.get("grants", "sharers")?;
     let owner = &over.owner;
     let place = Place::grant(over.grant_id);
     let whose = Whose { place, tenant: owner.tenant, registration: owner.registration };
@@ -94,7 +111,10 @@ pub(super) async fn take_over(db: &mut Db, context: &Context, over: &Over<'_>) -
     match tokens {
         Ok(tokens) => {
             let outbox_id = OutboxId(uuid_v4(context.random.as_ref()));
-            enter(db, context, owner, outbox_id, &tokens, over.now, over.tell_session).await.map(|_| ())
+            let left = left(&tokens, over.now, over.cause, sharers > 0);
+            enter(db, context, owner, &Entry { outbox_id, tokens: &tokens, now: over.now, left })
+                .await
+                .map(drop)
         }
         Err(fault) => {
             tracing::error!(%fault, login.id = %owner.login_id, "sealed tokens do not open: their provider is not told");
@@ -103,43 +123,47 @@ pub(super) async fn take_over(db: &mut Db, context: &Context, over: &Over<'_>) -
     }
 }
 
-/// See [`crate::engine::ports::Endings::late_tokens`].
-pub(super) async fn late(db: &mut Db, context: &Context, late: &LateTokens) -> Result<bool, Fault> {
-    let Some(row) = logins::by_id(db, context, late.login_id).await? else { return Ok(false) };
-    let owner = Owner::login(&row);
-    if !enter(db, context, &owner, late.outbox_id, &late.tokens, late.now, true).await? {
-        return Ok(audit::done_by(db, late.login_id, late.attempt).await?.is_some());
+impl Cause {
+    pub const fn of_session(reason: SessionEndReason) -> Self {
+        match reason {
+            SessionEndReason::Logout | SessionEndReason::Revoked => Self::Wanted,
+            SessionEndReason::IdpLogout => Self::Provider,
+            SessionEndReason::Idle
+            | SessionEndReason::Absolute
+            | SessionEndReason::ReauthRequired
+            | SessionEndReason::Superseded => Self::Unasked,
+        }
     }
-    let record = AuditRecord::of_login(&row, late.now, event::TOKENS_LATE, late.attempt, &Actor::engine());
-    let record = match owner.session_id {
-        Some(session_id) => record.with_session(session_id),
-        None => record,
-    };
-    audit::append(db, context, record).await?;
-    Ok(true)
 }
 
-/// What of these a provider must be told. A token that has died needs no revocation.
-fn left(tokens: &Tokens, now: Timestamp, session: bool) -> Left {
+/// What of these a provider must be told. A token that has died needs no revocation; with a refresh token some providers end
+/// the session that it came from.
+pub(super) fn left(tokens: &Tokens, now: Timestamp, cause: Cause, is_shared: bool) -> Left {
     let lives = |until: Option<Timestamp>| until.is_none_or(|until| now < until);
+    let spared = is_shared && cause == Cause::Unasked;
     Left {
-        refresh_token: tokens.refresh_token.is_some() && lives(tokens.refresh_expires_at),
+        refresh_token: !spared && tokens.refresh_token.is_some() && lives(tokens.refresh_expires_at),
         access_token: lives(tokens.access_expires_at),
-        session,
+        session: !spared && cause != Cause::Provider,
     }
+}
+
+/// What is about to enter.
+pub(super) struct Entry<'a> {
+    pub outbox_id: OutboxId,
+    pub tokens: &'a Tokens,
+    pub now: Timestamp,
+    pub left: Left,
 }
 
 /// `false` where there is nothing to tell, or it is there already.
-async fn enter(
+pub(super) async fn enter(
     db: &mut Db,
     context: &Context,
     owner: &Owner<'_>,
-    outbox_id: OutboxId,
-    tokens: &Tokens,
-    now: Timestamp,
-    tell_session: bool,
+    entry: &Entry<'_>,
 ) -> Result<bool, Fault> {
-    let left = left(tokens, now, tell_session);
+    let &Entry { outbox_id, tokens, now, left } = entry;
     if left.is_nothing() {
         return Ok(false);
     }
@@ -207,7 +231,17 @@ pub(super) async fn claim(
             args![claim.provider.as_str(), claim.attempt],
         )
         .await?;
-    found.iter().map(|row| entry(context, row)).collect()
+    // One that cannot be read must not keep the others from being told.
+    Ok(found
+        .iter()
+        .filter_map(|row| match entry(context, row) {
+            Ok(entry) => Some(entry),
+            Err(fault) => {
+                tracing::error!(%fault, "an entry of the outbox cannot be read");
+                None
+            }
+        })
+        .collect())
 }
 
 /// See [`crate::engine::ports::Endings::postpone_outbox`].
@@ -243,27 +277,60 @@ pub(super) async fn close(db: &mut Db, context: &Context, close: &CloseOutbox) -
     let Some(row) = row else {
         return Ok(audit::done_by(db, close.login_id, close.attempt).await?.is_some());
     };
-    let (event, reason) = match close.end {
+    record(db, context, &row, (close.now, close.attempt), close.end).await?;
+    Ok(true)
+}
+
+/// Removes what nobody has come to give up: the places of a provider that does not answer are taken, or an entry cannot be
+/// read.
+pub(super) async fn give_up(
+    db: &mut Db,
+    context: &Context,
+    (now, before): (Timestamp, Timestamp),
+    attempt: Attempt,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let gone = db
+        .fetch(
+            "DELETE FROM outbox WHERE give_up_at <= $1 AND outbox_id IN
+                 (SELECT outbox_id FROM outbox WHERE give_up_at <= $1 ORDER BY give_up_at LIMIT $2)
+             RETURNING tenant, application, registration, person, login_id, session_id",
+            args![before, limit],
+        )
+        .await?;
+    for row in &gone {
+        record(db, context, row, (now, attempt), OutboxEnd::GivenUp).await?;
+    }
+    Ok(gone.len() as u64)
+}
+
+async fn record(
+    db: &mut Db,
+    context: &Context,
+    row: &Row,
+    (now, attempt): (Timestamp, Attempt),
+    end: OutboxEnd,
+) -> Result<(), Fault> {
+    let (event, reason) = match end {
         OutboxEnd::Told => (event::PROVIDER_TOLD, None),
         OutboxEnd::Refused | OutboxEnd::NotOffered | OutboxEnd::GivenUp => {
-            (event::PROVIDER_NOT_TOLD, Some(close.end.as_str()))
+            (event::PROVIDER_NOT_TOLD, Some(end.as_str()))
         }
     };
     let about = audit::About {
         tenant: row.get("outbox", "tenant")?,
         application: row.get("outbox", "application")?,
         registration: row.get("outbox", "registration")?,
-        person: Pseudonym::from_bytes(rows::hash(&row, "outbox", "person")?),
+        person: Pseudonym::from_bytes(rows::hash(row, "outbox", "person")?),
         login_id: LoginId(row.get("outbox", "login_id")?),
         session_id: row.get::<Option<uuid::Uuid>>("outbox", "session_id")?.map(SessionId),
     };
-    let record = AuditRecord::about(about, close.now, event, close.attempt, &Actor::engine());
+    let record = AuditRecord::about(about, now, event, attempt, &Actor::engine());
     let record = match reason {
         Some(reason) => record.with_reason(reason),
         None => record,
     };
-    audit::append(db, context, record).await?;
-    Ok(true)
+    audit::append(db, context, record).await
 }
 
 /// An entry of which one column is not as it should be is an error; one whose seal does not open is told so.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
 use super::rows::{self, SessionRow, session_columns};
-use super::{grants, logins, sessions};
+use super::{grants, logins, logout, sessions};
 use crate::domain::ids::{Attempt, SessionId};
 use crate::domain::session::{MOST_UNANSWERED, SessionState};
 use crate::domain::time::Timestamp;
@@ -86,8 +86,8 @@ async fn refused(db: &mut Db, claim: &ClaimRefresh) -> Result<Refused, Fault> {
     if attempt.map(Attempt) == Some(claim.attempt) {
         return Ok(Refused::OwnEarlierRun(Box::new(found)));
     }
-    if let Some(left) = remaining.and_then(|left| u64::try_from(left).ok()).filter(|left| *left > 0) {
-        let left = Duration::from_micros(left);
+    let left = remaining.and_then(|left| u64::try_from(left).ok()).map(Duration::from_micros);
+    if let Some(left) = left.filter(|left| !left.is_zero() && *left <= claim.reserve) {
         return Ok(Refused::Because(RefreshClaim::UnderWay { left }));
     }
     let is_held_back = refresh.not_before.is_some_and(|not_before| claim.now < not_before);
@@ -130,6 +130,9 @@ pub(super) async fn renew(
     let row = rows::session(&row)?;
     if !grants::replace_tokens(db, context, row.session.grant_id, &renewal.tokens).await? {
         return Err(Fault::Inconsistent { table: "grants", column: "tokens" });
+    }
+    if let Some(moved) = &renewal.moved {
+        logout::move_grant(db, context, &row.session, moved).await?;
     }
     let record = AuditRecord::of_session(
         &row,
@@ -186,7 +189,12 @@ pub(super) async fn end_refused(
     if !still_has_them(db, end.session_id, end.generation).await? {
         return sessions::settle(db, end.session_id, end.attempt).await;
     }
-    let EndRefused { session_id, attempt, now, reason, .. } = *end;
+    let EndRefused { session_id, attempt, now, reason, not_believed, .. } = *end;
+    if not_believed && let Some(row) = sessions::by_id(db, session_id).await? {
+        let by = Actor::engine();
+        let record = AuditRecord::of_session(&row, now, event::SESSION_TOKEN_INVALID, attempt, &by);
+        audit::append(db, context, record).await?;
+    }
     let end = EndSession { session_id, attempt, now, reason };
     sessions::end(db, context, &(end, Actor::engine())).await
 }

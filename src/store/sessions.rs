@@ -2,7 +2,7 @@
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
-use super::outbox::{self, Over, Owner};
+use super::outbox::{self, Cause, Over, Owner};
 use super::rows::{self, SessionRow, session_columns};
 use super::vault::{Vault, Whose};
 use crate::crypto::ring::KeyedHash;
@@ -211,8 +211,7 @@ pub(super) async fn end(
         owner: Owner::session(&row),
         grant_id: row.session.grant_id,
         now: end.now,
-        // Whoever says that the person has left need not be told.
-        tell_session: end.reason != SessionEndReason::IdpLogout,
+        cause: Cause::of_session(end.reason),
     };
     outbox::take_over(db, context, &over).await?;
     db.execute(

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::conn::{Db, Fault, args};
+use super::conn::{Context, Db, Fault, args};
 use super::logins::micros;
+use super::outbox;
+use crate::domain::ids::Attempt;
 use crate::domain::time::Timestamp;
 use crate::engine::ports::{Counts, Purged};
 
 /// How long a row is kept after its end.
 const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
+
+/// How long what is to be given up is left to whoever tells it, who also says so in log and metrics.
+const GIVE_UP_LEFT_TO_TELLERS: Duration = Duration::from_mins(10);
 
 /// The most rows of one kind that one call removes.
 const BATCH: u32 = 500;
@@ -49,7 +54,11 @@ pub(super) async fn counts(db: &mut Db) -> Result<Counts, Fault> {
 }
 
 /// See [`crate::engine::ports::Store::housekeep`].
-pub(super) async fn housekeep(db: &mut Db, now: &Timestamp) -> Result<Purged, Fault> {
+pub(super) async fn housekeep(
+    db: &mut Db,
+    context: &Context,
+    (now, attempt): &(Timestamp, Attempt),
+) -> Result<Purged, Fault> {
     let now = *now;
     let mut rows = db
         .execute(
@@ -89,6 +98,7 @@ pub(super) async fn housekeep(db: &mut Db, now: &Timestamp) -> Result<Purged, Fa
             args![now, BATCH],
         )
         .await?;
+    rows += outbox::give_up(db, context, (now, now - GIVE_UP_LEFT_TO_TELLERS), *attempt, BATCH).await?;
     rows += delete_ended(db, now - KEPT_AFTER_END).await?;
     let forget = db.dialect().forget_nodes;
     rows += db.execute(forget, args![micros(KEPT_AFTER_END)]).await?;

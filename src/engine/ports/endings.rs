@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Actor, StoreError};
 use crate::domain::grant::Tokens;
 use crate::domain::ids::{Attempt, LoginId, OutboxId, SessionId};
 use crate::domain::names::{ApplicationName, ProviderName, RegistrationName, TenantName};
@@ -14,11 +14,15 @@ use crate::domain::time::Timestamp;
 /// How long a provider is told before that is given up.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
-/// Tokens that came for what had ended: nobody will use them, and the provider is to be told.
+/// Tokens that came for what had ended, or that could not be written: nobody will use them, and the provider is to be told.
 #[derive(Clone)]
 pub struct LateTokens {
     /// The login that they belong to, whatever has become of it.
     pub login_id: LoginId,
+    /// The session, where it was to be refreshed.
+    pub session_id: Option<SessionId>,
+    /// What their ID token calls the provider's session.
+    pub sid: Option<String>,
     /// Drawn by the caller: a second run finds what the first has written.
     pub outbox_id: OutboxId,
     /// The caller's attempt.
@@ -181,8 +185,14 @@ pub struct CloseOutbox {
 pub struct TakeLogoutToken {
     /// Whose token.
     pub provider: ProviderName,
+    /// The registration that it was presented to.
+    pub registration: RegistrationName,
+    /// Who presented it.
+    pub by: Actor,
     /// Its name.
     pub jti: String,
+    /// The provider's session, where it names one: until its time is over that approves nothing.
+    pub sid: Option<String>,
     /// The caller's attempt.
     pub attempt: Attempt,
     /// Now.
@@ -192,7 +202,7 @@ pub struct TakeLogoutToken {
 }
 
 /// Whom a provider has logged out: one of its sessions, everything of one of its persons, or that session if it is that
-/// person's.
+/// person's, and of that person what came without the name of a session.
 #[derive(Clone)]
 pub struct LoggedOut {
     /// Which provider: no other's sessions are meant.
@@ -201,7 +211,7 @@ pub struct LoggedOut {
     pub sid: Option<String>,
     /// The provider's name of the person.
     pub sub: Option<String>,
-    /// Only what was there then; `None`: whatever is there.
+    /// Only what was approved by then, whenever it was picked up; `None`: whatever is there.
     pub before: Option<Timestamp>,
 }
 
@@ -275,8 +285,8 @@ pub enum LogoutVerdict {
 /// The part of the [`super::Store`] that is about endings.
 #[async_trait]
 pub trait Endings: Send + Sync + 'static {
-    /// Seals late tokens into the outbox; due at once. `false` where the login is not there any more, or nothing of them
-    /// is alive.
+    /// Seals late tokens into the outbox; due at once. `false` where the login is not there any more, nothing of them is
+    /// alive, or they have approved it after all.
     async fn late_tokens(&self, late: LateTokens) -> Result<bool, StoreError>;
 
     /// The providers that have something due at `now`.
@@ -292,7 +302,7 @@ pub trait Endings: Send + Sync + 'static {
     async fn close_outbox(&self, close: CloseOutbox) -> Result<bool, StoreError>;
 
     /// Takes a logout token. `None` for exactly one caller over all nodes, until its time is over; whoever comes later
-    /// is told when it was taken.
+    /// is told when it was taken, and goes on record.
     async fn take_logout_token(&self, take: TakeLogoutToken) -> Result<Option<Timestamp>, StoreError>;
 
     /// What is live of whom a provider has logged out. At most `limit`.
@@ -301,6 +311,7 @@ pub trait Endings: Send + Sync + 'static {
     /// Active sessions of what has been switched off. At most `limit`.
     async fn switched_off(&self, what: SwitchedOff, limit: u32) -> Result<Vec<SessionId>, StoreError>;
 
-    /// The active sessions of the same person at the same application as `session_id`, beyond the `most` newest.
+    /// The active sessions of the same person at the same application as `session_id`, beyond the `most` newest; never
+    /// itself.
     async fn surplus_sessions(&self, session_id: SessionId, most: u32) -> Result<Vec<SessionId>, StoreError>;
 }

@@ -2,7 +2,8 @@
 
 use super::Actor;
 use crate::crypto::ring::KeyedHash;
-use crate::domain::ids::{Attempt, LoginId};
+use crate::domain::grant::Tokens;
+use crate::domain::ids::{Attempt, LoginId, OutboxId};
 use crate::domain::login::Login;
 use crate::domain::time::Timestamp;
 
@@ -18,6 +19,19 @@ pub struct Notifiable {
     pub request: Option<KeyedHash>,
     /// Whether the outcome has been announced before.
     pub is_announced: bool,
+}
+
+/// Tokens that came for a login that had ended: nobody will use them, and the provider is to be told.
+#[derive(Clone)]
+pub struct DropTokens {
+    /// That they came.
+    pub note: Note,
+    /// Drawn by the caller: under which name they enter the outbox.
+    pub outbox_id: OutboxId,
+    /// To be sealed; `None` where they came in a form that nothing can be told by.
+    pub tokens: Option<Tokens>,
+    /// What their ID token calls the provider's session.
+    pub sid: Option<String>,
 }
 
 /// That something has been heard of a login which does not change its state, for the audit record.

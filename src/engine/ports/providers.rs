@@ -155,8 +155,12 @@ pub struct Announcement {
     pub auth_req_id: Secret,
     /// Whether the outcome itself came along.
     pub has_outcome: bool,
-    /// The tokens that it came with, where they can be read: not judged.
+    /// Whether tokens came along, whatever their form.
+    pub has_tokens: bool,
+    /// They, where they can be read: not judged.
     pub tokens: Option<Tokens>,
+    /// What their ID token calls the provider's session: not judged.
+    pub sid: Option<String>,
 }
 
 /// A provider's message says nothing that could be understood.

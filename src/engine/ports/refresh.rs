@@ -8,6 +8,10 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{Session, SessionEndReason};
 use crate::domain::time::Timestamp;
 
+/// How long signing keys of a new ID token are waited for. The tokens are here, and nobody else may use them: the time in
+/// which nobody else sends is over soon, and they are still to be committed.
+pub const KEYS_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The wish to send a session's refresh token: recorded before it is sent.
 #[derive(Clone, Debug)]
 pub struct ClaimRefresh {
@@ -67,8 +71,19 @@ pub struct Renewal {
     pub now: Timestamp,
     /// To be sealed in the place of the old ones.
     pub tokens: Tokens,
+    /// What the provider says of its session by now, where its new ID token names one.
+    pub moved: Option<Moved>,
     /// When a later use starts the next refresh.
     pub due_at: Option<Timestamp>,
+}
+
+/// The session and the person behind new tokens, by the provider's names.
+#[derive(Clone)]
+pub struct Moved {
+    /// The provider's session.
+    pub sid: String,
+    /// The person: who it is never changes.
+    pub sub: String,
 }
 
 /// What became of new tokens.
@@ -109,6 +124,8 @@ pub struct EndRefused {
     pub now: Timestamp,
     /// Why the session ends.
     pub reason: SessionEndReason,
+    /// Whether new tokens came, with an ID token that must not be believed: recorded for itself.
+    pub not_believed: bool,
 }
 
 /// One refresh (RFC 6749 §6).
@@ -152,13 +169,19 @@ pub struct FreshTokens {
     pub refresh_expires_at: Option<Timestamp>,
     /// A new ID token, where one came that could be verified.
     pub id_token: Option<Secret>,
+    /// What that calls the provider's session.
+    pub sid: Option<String>,
 }
 
 impl FreshTokens {
     /// The tokens that take the place of `old`.
     #[must_use]
     pub fn over(self, old: Tokens) -> Tokens {
-        let rotated = self.refresh_token.is_some();
+        // Some providers name the one that was presented.
+        let rotated = match (&self.refresh_token, &old.refresh_token) {
+            (Some(told), Some(known)) => told.expose() != known.expose(),
+            (told, _) => told.is_some(),
+        };
         Tokens {
             access_token: self.access_token,
             access_expires_at: self.access_expires_at,
@@ -170,6 +193,34 @@ impl FreshTokens {
             }),
             refresh_token: self.refresh_token.or(old.refresh_token),
             id_token: self.id_token.unwrap_or(old.id_token),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_refresh_token_has_a_life_that_nobody_knows() {
+        let end = Some(Timestamp::from_secs(1000));
+        for (told, expected) in [(None, end), (Some("known"), end), (Some("another"), None)] {
+            let old = Tokens {
+                access_token: Secret::new("a"),
+                access_expires_at: None,
+                refresh_token: Some(Secret::new("known")),
+                refresh_expires_at: end,
+                id_token: Secret::new("i"),
+            };
+            let fresh = FreshTokens {
+                access_token: Secret::new("b"),
+                access_expires_at: None,
+                refresh_token: told.map(Secret::new),
+                refresh_expires_at: None,
+                id_token: None,
+                sid: None,
+            };
+            assert_eq!(fresh.over(old).refresh_expires_at, expected, "{told:?}");
         }
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::{
-    Actor, ClaimRefresh, EndRefused, Endings, Note, Notifiable, RefreshClaim, RefreshMiss, Renewal,
-    RenewalOutcome, SpendAssertion,
+    Actor, ClaimRefresh, DropTokens, EndRefused, Endings, Note, Notifiable, RefreshClaim, RefreshMiss,
+    Renewal, RenewalOutcome, SpendAssertion,
 };
 use crate::crypto::ring::{KeyedHash, Pseudonym};
 use crate::domain::grant::{GrantClaims, Tokens};
@@ -413,7 +413,8 @@ pub trait Store: Endings {
     async fn still_mine(&self, owner: NodeId, due: &[LoginId]) -> Result<Vec<LoginId>, StoreError>;
 
     /// `pending` → `approved`; frees the slot. Guarded by status alone: the answer counts, whoever got it. Lost although
-    /// the login is still pending: another login has been approved by this very ID token before.
+    /// the login is still pending: another login has been approved by this very ID token before, or the
+    /// provider has just ended the session that it names.
     async fn approve(&self, approve: Approve) -> Result<Transition, StoreError>;
 
     /// The login that a token opens, by any of its candidate hashes. Ended ones are found for
@@ -430,8 +431,9 @@ pub trait Store: Endings {
     /// Notes that the outcome of a pending login has been announced. `true` once in the life of a login.
     async fn announce(&self, note: Note) -> Result<bool, StoreError>;
 
-    /// Records that tokens came for a login that had ended without a session. `true` once in the life of a login.
-    async fn drop_tokens(&self, note: Note) -> Result<bool, StoreError>;
+    /// Records that tokens came for a login that had ended without a session, and seals them into the outbox, unless their
+    /// ID token is that of a login that lives. `true` once in the life of a login.
+    async fn drop_tokens(&self, dropped: DropTokens) -> Result<bool, StoreError>;
 
     /// The pending logins of a node whose outcome has been announced.
     async fn announced(&self, owner: NodeId) -> Result<Vec<LoginId>, StoreError>;

@@ -1,6 +1,7 @@
 //! The ID token of a refresh: the same person, authenticated as before (OpenID Connect Core §12.2).
 //!
-//! Nobody has authenticated anew, so nothing of it is taken over: it only must not say anything else than the first.
+//! Nobody has authenticated anew, so nothing of it is taken over: it only must not say anything else than the first. But for
+//! the provider's session, by which a logout will name it: that may have changed behind the same authentication.
 
 use crate::domain::grant::GrantClaims;
 use crate::domain::secret::Secret;
@@ -44,6 +45,11 @@ impl<'a> Renewed<'a> {
         check_times(&token.payload, continuity)?;
         check_person(&token.payload, continuity)?;
         Ok(Self(token))
+    }
+
+    /// What it calls the provider's session.
+    pub fn sid(&self) -> Option<String> {
+        strict_json::text(&self.0.payload, "sid").map(str::to_owned)
     }
 
     /// Verifies the signature with these keys, and that of the access token where the token covers it.

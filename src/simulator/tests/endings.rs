@@ -46,6 +46,22 @@ async fn a_revoked_access_token_is_dead_and_its_session_lives() {
 }
 
 #[tokio::test]
+async fn who_approves_again_goes_on_in_the_session_where_sessions_are_shared() {
+    let lab = Lab::new();
+    assert_eq!(lab.settings(json!({ "shared_session": true })).await.json()["shared_session"], true);
+    let first = lab.tokens(DOCTOR, Value::Null).await;
+    let second = lab.tokens(DOCTOR, Value::Null).await;
+    lab.tokens("899700000002", Value::Null).await;
+    assert_eq!(lab.sessions().await.len(), 2, "one for each person");
+    assert_eq!(first["session_state"], second["session_state"]);
+    assert_eq!(lab.revoke(&first["refresh_token"]).await.status, StatusCode::OK);
+    assert!(!lab.is_alive(&second).await, "it was theirs together");
+    let third = lab.tokens(DOCTOR, Value::Null).await;
+    assert!(lab.is_alive(&third).await);
+    assert_eq!(lab.sessions().await.len(), 3, "what is over does not go on");
+}
+
+#[tokio::test]
 async fn with_its_refresh_token_the_session_ends_and_no_other() {
     for personality in [Personality::Psc, Personality::Generic] {
         let lab = Lab::of(personality);

@@ -10,12 +10,12 @@ use crate::engine::ports::{
     ClaimOutbox, CloseOutbox, Endings, LateTokens, Live, LoggedOut, OutboxEntry, PostponeOutbox, StoreError,
     SwitchedOff, TakeLogoutToken,
 };
-use crate::store::{logout, outbox};
+use crate::store::{late, logout, outbox};
 
 #[async_trait]
 impl<B: Backend> Endings for SqlStore<B> {
-    async fn late_tokens(&self, late: LateTokens) -> Result<bool, StoreError> {
-        self.write("late_tokens", late, |db, context, input| Box::pin(outbox::late(db, context, input))).await
+    async fn late_tokens(&self, tokens: LateTokens) -> Result<bool, StoreError> {
+        self.write("late_tokens", tokens, |db, context, input| Box::pin(late::late(db, context, input))).await
     }
 
     async fn outbox_due(&self, now: Timestamp) -> Result<Vec<ProviderName>, StoreError> {
@@ -37,7 +37,10 @@ impl<B: Backend> Endings for SqlStore<B> {
     }
 
     async fn take_logout_token(&self, take: TakeLogoutToken) -> Result<Option<Timestamp>, StoreError> {
-        self.write("take_logout_token", take, |db, _, input| Box::pin(logout::take_token(db, input))).await
+        self.write("take_logout_token", take, |db, context, input| {
+            Box::pin(logout::take_token(db, context, input))
+        })
+        .await
     }
 
     async fn logged_out(&self, whom: LoggedOut, limit: u32) -> Result<Vec<Live>, StoreError> {

@@ -293,6 +293,7 @@ async fn everything_on(backend: Backend) {
     misplaced::all(&world).await;
     told::all(&world).await;
     refreshed::all(&world).await;
+    // Last: what its provider does not hear stays to be told.
     endings::all(&world).await;
     nothing_leaks(world).await;
 }

@@ -54,6 +54,7 @@ async fn race(harness: Arc<Harness>, handicap: Arc<Handicap>, number: u32) -> Ra
         now: at(21),
         tokens: tokens.clone(),
         due_at: Some(at(900)),
+        moved: None,
     };
     let logout = EndSession { session_id, attempt: attempt(), now: at(21), reason: SessionEndReason::Logout };
     let (lag_of_renewal, lag_of_logout) = handicap.lags(number);

@@ -289,6 +289,7 @@ impl<'a> Stage<'a> {
                     ..harness::approve(*pick(login)?.0).tokens
                 },
                 due_at: known.then_some(now + Duration::from_mins(10)),
+                moved: None,
             })),
             Op::MissRefresh { login, unanswered, wait } => Call::MissRefresh(RefreshMiss {
                 session_id: session_of(world, *pick(login)?.0)?,
@@ -303,6 +304,7 @@ impl<'a> Stage<'a> {
                 generation: generation(pick(login)?.1)?,
                 now,
                 reason: SessionEndReason::ReauthRequired,
+                not_believed: false,
             }),
             Op::Adopt { node } => Call::Adopt { node: self.nodes[usize::from(node)] },
             Op::Lease { node, alive } => Call::Lease { node: self.nodes[usize::from(node)], alive },

@@ -515,7 +515,8 @@ impl World {
         if refresh.generation != claim.generation {
             return "fresh";
         }
-        if session.refreshing.is_some_and(|(_, reserved)| reserved) {
+        // Whoever reserves nothing sees a deadline further ahead than any of his: a clock that was set back.
+        if session.refreshing.is_some_and(|(_, reserved)| reserved && !claim.reserve.is_zero()) {
             return "under way";
         }
         let held_back = refresh.not_before.is_some_and(|not_before| claim.now < not_before);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relais::domain::registration::Delivery;
-use relais::engine::ports::{ProviderStatus, Providers};
+use relais::domain::secret::Secret;
+use relais::engine::ports::{Heard, ProviderStatus, Providers, Revoked};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -193,6 +194,41 @@ async fn r_c_11_an_endpoint_that_moves_to_another_host_is_not_followed() {
     eventually("it is seen", || setup.status() == ProviderStatus::Degraded).await;
     assert_eq!(setup.outcome_of_claims(|_| {}).await, APPROVED);
     assert_eq!(other.count("token"), 0);
+}
+
+#[tokio::test]
+async fn r_c_11_an_endpoint_of_the_way_out_that_moves_keeps_nothing_else_from_being_taken_over() {
+    let setup = Setup::new().await;
+    let other = Op::listen().await;
+    let mut document = setup.op.metadata();
+    document["revocation_endpoint"] = json!(setup.op.url("revoke"));
+    document["end_session_endpoint"] = json!(setup.op.url("logout"));
+    setup.op.stand("metadata", Reply::json(200, &document));
+    setup.op.stand("revoke", Reply::raw(200, "text/plain", ""));
+    let _running = setup.run();
+    eventually("the first fetch", || setup.status() == ProviderStatus::Ok).await;
+    document["revocation_endpoint"] = json!(other.url("revoke"));
+    document["token_endpoint"] = json!(setup.op.url("newer"));
+    setup.op.stand("metadata", Reply::json(200, &document));
+    setup.clock.wake_after(Duration::from_mins(10)).await;
+    eventually("the second fetch", || setup.op.count("metadata") == 2).await;
+    let revoke = async || {
+        let token = Secret::new("a token");
+        setup.clients.revoke(&setup.registration, None, Revoked::AccessToken, &token).await
+    };
+    // What was fetched is taken over a moment after it was asked for.
+    for _ in 0..500 {
+        if revoke().await == Heard::NotOffered {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(revoke().await, Heard::NotOffered);
+    assert_eq!(other.count("revoke"), 0);
+    assert_eq!(setup.status(), ProviderStatus::Ok, "the rest is taken over");
+    setup.op.stand("newer", Reply::error(400, "authorization_pending"));
+    setup.poll().await;
+    assert_eq!((setup.op.count("newer"), setup.op.count("token")), (1, 0));
 }
 
 #[tokio::test]

@@ -107,13 +107,17 @@ async fn rp_087_what_could_be_otherwise_later_is_told_again() {
         (Reply::Cut, unreachable),
         (Reply::error(400, "unsupported_token_type"), Heard::Refused),
         (Reply::error(400, "invalid_request"), Heard::Refused),
-        (Reply::raw(400, "text/html", "Invalid parameter"), Heard::Refused),
     ] {
         setup.op.next("revoke", reply.clone());
         assert_eq!(setup.revoke(Revoked::AccessToken).await, heard);
         setup.op.next("logout", reply);
         assert_eq!(setup.end_session().await, heard);
     }
+    let page = Reply::raw(400, "text/html", "<h1>400 The SSL certificate error</h1>");
+    setup.op.next("revoke", page.clone());
+    assert_eq!(setup.revoke(Revoked::AccessToken).await, unreachable, "a proxy's, not the provider's word");
+    setup.op.next("logout", page);
+    assert_eq!(setup.end_session().await, Heard::Refused);
 }
 
 #[tokio::test]

@@ -85,7 +85,9 @@ async fn rp_107_what_says_wrong_things_of_itself_costs_no_fetch() {
         claims[name] = wrong;
         assert_eq!(verdict(&setup, &rsa_1().sign(&claims)).await, "refused", "{name}");
     }
+    assert_eq!(verdict(&setup, "a.b.c").await, "refused");
     assert_eq!(setup.op.count("jwks"), 0, "no key was needed for that");
+    assert_eq!(setup.op.count("metadata"), 0, "nor to know where they are");
 }
 
 #[tokio::test]
@@ -93,9 +95,10 @@ async fn a_rotated_key_is_found_and_whoever_makes_names_up_keeps_no_login_from_i
     let setup = Setup::new().await;
     assert_eq!(verdict(&setup, &rsa_1().sign(&left(&setup))).await, "valid");
     assert_eq!(setup.op.count("jwks"), 1);
-    // A stranger's names cause one fetch a minute.
+    // A stranger's names cause one fetch a minute. Until the next one nobody can tell whose they are.
+    assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "refused");
     for _ in 0..5 {
-        assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "refused");
+        assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "not now");
     }
     assert_eq!(setup.op.count("jwks"), 2);
     // The provider rotates: a login finds the new key at once.
@@ -117,4 +120,11 @@ async fn without_a_key_to_be_had_nobody_can_tell() {
     setup.op.publish(&[rsa_1().jwk()]);
     setup.clock.advance(Duration::from_secs(6));
     assert_eq!(verdict(&setup, &rsa_1().sign(&left(&setup))).await, "valid");
+    // The provider signs with a new key, and does not publish it just now.
+    setup.op.stand("jwks", Reply::json(503, &json!({})));
+    assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "not now");
+    setup.op.publish(&[rsa_1().jwk(), rsa_2().jwk()]);
+    assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "not now", "it was asked just now");
+    setup.clock.advance(Duration::from_secs(61));
+    assert_eq!(verdict(&setup, &rsa_2().sign(&left(&setup))).await, "valid");
 }

@@ -1,14 +1,15 @@
 //! What providers say by themselves: found by the hash of their token, remembered once.
 
 use relais::crypto::ring::{KeyedHash, Purpose};
-use relais::domain::ids::{LoginId, NodeId};
+use relais::domain::ids::{LoginId, NodeId, OutboxId};
 use relais::domain::login::{EndStatus, LoginStatus};
 use relais::domain::registration::Delivery;
-use relais::engine::ports::{Acknowledge, Approve, NewLogin};
+use relais::domain::secret::Secret;
+use relais::engine::ports::{Acknowledge, Approve, DropTokens, NewLogin};
 
 use super::harness::{
-    AUTH_REQ_ID, Harness, acknowledge, application, approve, end_login, for_each_store, holder, node, note,
-    provider, ring, started, won,
+    AUTH_REQ_ID, Harness, acknowledge, application, approve, attempt, claims, end_login, for_each_store,
+    holder, node, note, provider, ring, started, won,
 };
 
 for_each_store! {
@@ -21,6 +22,9 @@ for_each_store! {
     r_l_01_what_a_provider_tells_and_cannot_be_recorded_is_not_noted,
     r_l_08_an_early_name_is_kept_until_the_acknowledgement_or_the_end,
     r_l_04_tokens_that_come_too_late_are_recorded_once,
+    tokens_that_come_too_late_are_recorded_and_sealed_or_neither,
+    tokens_of_a_login_that_lives_are_not_told_of_for_another,
+    late_tokens_of_a_session_that_others_live_by_leave_it_alone,
     r_e_14_tokens_of_other_kinds_find_nothing,
 }
 
@@ -215,10 +219,94 @@ async fn r_l_08_an_early_name_is_kept_until_the_acknowledgement_or_the_end(h: Ha
     assert_eq!(h.raw.number(kept).await, 0);
 }
 
+fn dropped(login_id: LoginId, seconds: u64) -> DropTokens {
+    DropTokens {
+        note: note(login_id, seconds),
+        outbox_id: OutboxId(attempt().0),
+        tokens: Some(approve(login_id).tokens),
+        sid: None,
+    }
+}
+
+/// What is left to tell, in order: the refresh token, the access token, that the person has left.
+async fn outbox(h: &Harness) -> Vec<String> {
+    h.raw
+        .texts(
+            "SELECT cast(refresh_token_left AS TEXT) || ' ' || cast(access_token_left AS TEXT) || ' '
+                 || cast(session_left AS TEXT) FROM outbox ORDER BY created_at",
+        )
+        .await
+}
+
+/// A login that was cancelled before its tokens came.
+async fn cancelled(h: &Harness, hint: &str) -> LoginId {
+    let login_id = h.pending(hint).await.login.login_id;
+    won(h.store.end_login(end_login(login_id, EndStatus::Cancelled), &holder()).await.expect("works"));
+    login_id
+}
+
+async fn tokens_that_come_too_late_are_recorded_and_sealed_or_neither(h: Harness) {
+    let login_id = cancelled(&h, "person").await;
+    h.raw.run("ALTER TABLE outbox RENAME TO outbox_elsewhere").await.expect("works");
+    let late = dropped(login_id, 9);
+    assert!(h.store.drop_tokens(late.clone()).await.is_err());
+    assert_eq!(records(&h).await, Vec::<String>::new(), "whoever brings them again is the first");
+    h.raw.run("ALTER TABLE outbox_elsewhere RENAME TO outbox").await.expect("works");
+    for _ in 0..2 {
+        assert!(h.store.drop_tokens(late.clone()).await.expect("works"), "also for its own attempt again");
+    }
+    assert_eq!(outbox(&h).await, ["1 1 1"]);
+    // In a form that nothing can be told by.
+    let unreadable = DropTokens { tokens: None, ..dropped(cancelled(&h, "another").await, 9) };
+    assert!(h.store.drop_tokens(unreadable).await.expect("works"));
+    assert_eq!((records(&h).await.len(), outbox(&h).await.len()), (2, 1));
+}
+
+async fn tokens_of_a_login_that_lives_are_not_told_of_for_another(h: Harness) {
+    let living = h.approved("living").await.login.login_id;
+    let tokens = Some(approve(living).tokens);
+    for end in ["nobody's", "approved", "picked up", "ended"] {
+        let late = DropTokens { tokens: tokens.clone(), ..dropped(cancelled(&h, end).await, 9) };
+        match end {
+            "nobody's" => {
+                // Another signature makes them no others.
+                let mut other = approve(living).tokens;
+                other.id_token = Secret::new(other.id_token.expose().replace(".signature", ".other"));
+                let late = DropTokens { tokens: Some(other), ..late };
+                assert!(h.store.drop_tokens(late).await.expect("works"), "it is recorded");
+                assert!(outbox(&h).await.is_empty());
+                continue;
+            }
+            "picked up" => {
+                let login = h.read(living).await;
+                h.store.pick_up(h.pick_up(&login, "rsh_1"), &holder()).await.expect("works");
+            }
+            "ended" => {
+                let session =
+                    h.raw.run("UPDATE sessions SET status = 'ended', reason = 'logout', ended_at = 1").await;
+                assert_eq!(session.expect("the database does not know better"), 1);
+            }
+            _ => {}
+        }
+        assert!(h.store.drop_tokens(late).await.expect("works"), "it is recorded");
+        assert_eq!(outbox(&h).await.len(), usize::from(end == "ended"), "{end}");
+    }
+}
+
+async fn late_tokens_of_a_session_that_others_live_by_leave_it_alone(h: Harness) {
+    h.approved("living").await;
+    let shared = |login_id| DropTokens { sid: claims().sid, ..dropped(login_id, 9) };
+    assert!(h.store.drop_tokens(shared(cancelled(&h, "person").await)).await.expect("works"));
+    assert_eq!(outbox(&h).await, ["0 1 0"], "the access token alone");
+    let elsewhere = DropTokens { sid: Some("sid-2".to_owned()), ..dropped(cancelled(&h, "other").await, 10) };
+    assert!(h.store.drop_tokens(elsewhere).await.expect("works"));
+    assert_eq!(outbox(&h).await, ["0 1 0", "1 1 1"]);
+}
+
 async fn r_l_04_tokens_that_come_too_late_are_recorded_once(h: Harness) {
     let ended = starting(&h, "ended").await;
     acknowledged(&h, ended).await;
-    assert!(!h.store.drop_tokens(note(ended, 5)).await.expect("works"));
+    assert!(!h.store.drop_tokens(dropped(ended, 5)).await.expect("works"));
     assert!(records(&h).await.is_empty(), "it is pending: nothing is too late");
     let version = {
         won(h.store.end_login(end_login(ended, EndStatus::Denied), &provider()).await.expect("works"));
@@ -226,17 +314,18 @@ async fn r_l_04_tokens_that_come_too_late_are_recorded_once(h: Harness) {
     };
     let drops = (0..8).map(|_| {
         let store = h.store.clone();
-        tokio::spawn(async move { store.drop_tokens(note(ended, 9)).await.expect("works") })
+        tokio::spawn(async move { store.drop_tokens(dropped(ended, 9)).await.expect("works") })
     });
     let mut first = 0;
     for dropped in drops.collect::<Vec<_>>() {
         first += usize::from(dropped.await.expect("no panic"));
     }
     assert_eq!(first, 1);
+    assert_eq!(outbox(&h).await, ["1 1 1"], "sealed with the record");
     let expected = [format!("login.denied {BY_PROVIDER}"), format!("login.tokens_dropped {BY_PROVIDER}")];
     assert_eq!(records(&h).await, expected);
     assert_eq!(h.read(ended).await.version, version, "nobody sees a difference");
     let (signed_in, _) = h.picked_up("signed in", "rsh_1").await;
-    h.store.drop_tokens(note(signed_in.login.login_id, 20)).await.expect("works");
+    h.store.drop_tokens(dropped(signed_in.login.login_id, 20)).await.expect("works");
     assert_eq!(records(&h).await.len(), 3, "they were not dropped");
 }

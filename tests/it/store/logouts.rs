@@ -1,14 +1,18 @@
 //! Whom a provider has logged out, what was switched off, who has too many sessions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relais::crypto::ring::Purpose::{ProviderSession, ProviderSubject};
 use relais::domain::ids::{Attempt, SessionId};
+use relais::domain::login::LoginStatus;
 use relais::domain::session::{Session, SessionEndReason};
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{EndSession, Live, LoggedOut, SwitchedOff, TakeLogoutToken};
 
-use super::harness::{Harness, approve, at, attempt, claims, for_each_store, holder, ring, won};
+use super::harness::{
+    Harness, approve, at, attempt, claims, for_each_store, holder, lost, provider, ring, won,
+};
 
 for_each_store! {
     rp_105_sessions_are_found_by_sid_by_sub_and_by_both,
@@ -17,6 +21,7 @@ for_each_store! {
     what_was_not_there_then_is_left_alone,
     what_has_ended_is_not_found_and_leaves_no_hash,
     rp_108_a_logout_token_is_taken_once,
+    rp_105_a_session_that_the_provider_has_just_ended_approves_nothing,
     of_many_who_present_it_at_once_one_is_the_first,
     what_is_switched_off_is_found_by_its_name,
     the_oldest_sessions_beyond_the_limit_are_found,
@@ -28,9 +33,10 @@ async fn signed_in(h: &Harness, sub: &str, sid: &str, now: Timestamp) -> Session
     let mut approval = approve(new.login.login_id);
     sub.clone_into(&mut approval.claims.subject.sub);
     approval.claims.sid = Some(sid.to_owned());
+    approval.now = now;
     won(h.store.approve(approval).await.expect("works"));
     let mut pick_up = h.pick_up(&new.login, &format!("rsh_{sub}_{sid}"));
-    pick_up.session.created_at = now;
+    pick_up.session.created_at = now + Duration::from_secs(30);
     h.store.pick_up(pick_up.clone(), &holder()).await.expect("works");
     pick_up.session
 }
@@ -73,8 +79,11 @@ async fn rp_105_sessions_are_found_by_sid_by_sub_and_by_both(h: Harness) {
     assert_eq!(of_alice.len(), hers.len());
     assert!(hers.iter().all(|one| of_alice.contains(one)), "{of_alice:?}");
     assert_eq!(found(&h, whom(Some("three"), Some("bob"))).await, all(&[&other]));
+    // Which session the provider means by a grant that names none, nobody knows: the person's name is enough.
+    let login = Live::Login(waiting.login.login_id);
+    assert_eq!(found(&h, whom(Some("three"), Some("alice"))).await, [login]);
+    assert_eq!(found(&h, whom(Some("two"), Some("alice"))).await, [all(&[&second])[0], login]);
     for (sid, sub) in [
-        (Some("three"), Some("alice")),
         (Some("alice"), None),
         (None, Some("one")),
         (Some("four"), None),
@@ -114,6 +123,7 @@ async fn what_an_older_ring_key_hashed_is_found(h: Harness) {
 
 async fn what_was_not_there_then_is_left_alone(h: Harness) {
     let early = signed_in(&h, "alice", "one", at(10)).await;
+    assert!(early.created_at > at(10), "what was approved then counts, though it was picked up since");
     signed_in(&h, "alice", "two", at(11)).await;
     let then = LoggedOut { before: Some(at(10)), ..whom(None, Some("alice")) };
     assert_eq!(found(&h, then).await, all(&[&early]));
@@ -131,7 +141,10 @@ async fn what_has_ended_is_not_found_and_leaves_no_hash(h: Harness) {
 fn take(jti: &str, now: Timestamp) -> TakeLogoutToken {
     TakeLogoutToken {
         provider: "psc-bas".parse().expect("a name"),
+        registration: "lps-bas".parse().expect("a name"),
+        by: provider(),
         jti: jti.to_owned(),
+        sid: None,
         attempt: attempt(),
         now,
         until: at(150),
@@ -148,9 +161,35 @@ async fn rp_108_a_logout_token_is_taken_once(h: Harness) {
     assert_eq!(taken(take("2", at(20))).await, None, "another name");
     let other = TakeLogoutToken { provider: "other".parse().expect("a name"), ..take("1", at(20)) };
     assert_eq!(taken(other).await, None, "another provider");
+    let replays =
+        "SELECT event || ' ' || registration || ' ' || actor || ' ' || address FROM audit ORDER BY seq";
+    assert_eq!(h.raw.texts(replays).await, ["logout_token_replay lps-bas provider 192.0.2.2"; 2]);
     assert!(h.store.housekeep(at(149)).await.expect("works").rows == 0);
     assert_eq!(h.store.housekeep(at(150)).await.expect("works").rows, 3);
     assert_eq!(h.raw.number("SELECT count(*) FROM logout_tokens").await, 0);
+}
+
+async fn rp_105_a_session_that_the_provider_has_just_ended_approves_nothing(h: Harness) {
+    let login_id = h.pending("person").await.login.login_id;
+    let approval = |sid: &str, seconds| {
+        let mut approval = approve(login_id);
+        approval.claims.sid = Some(sid.to_owned());
+        approval.now = at(seconds);
+        approval
+    };
+    let of = |sid: &str| TakeLogoutToken { sid: Some(sid.to_owned()), ..take(sid, at(5)) };
+    let elsewhere = TakeLogoutToken { provider: "other".parse().expect("a name"), ..of("two") };
+    for told in [of("one"), elsewhere] {
+        assert_eq!(h.store.take_logout_token(told).await.expect("works"), None);
+    }
+    let refused = lost(h.store.approve(approval("one", 149)).await.expect("works"));
+    assert_eq!(refused.state.status(), LoginStatus::Pending);
+    won(h.store.approve(approval("two", 149)).await.expect("works"));
+    let later = h.pending("another").await.login.login_id;
+    let mut approval = approval("one", 150);
+    approval.login_id = later;
+    approval.tokens = approve(later).tokens;
+    won(h.store.approve(approval).await.expect("works"));
 }
 
 async fn of_many_who_present_it_at_once_one_is_the_first(h: Harness) {
@@ -193,8 +232,8 @@ async fn the_oldest_sessions_beyond_the_limit_are_found(h: Harness) {
     let surplus = async |most| h.store.surplus_sessions(sessions[3], most).await.expect("works");
     assert!(surplus(4).await.is_empty());
     assert_eq!(surplus(2).await, [sessions[1], sessions[0]]);
-    // Whoever looks sees the same.
-    assert_eq!(h.store.surplus_sessions(sessions[0], 2).await.expect("works"), [sessions[1], sessions[0]]);
+    // Whoever looks sees the same, but for himself.
+    assert_eq!(h.store.surplus_sessions(sessions[0], 2).await.expect("works"), [sessions[1]]);
     end(&h, sessions[0]).await;
     assert_eq!(surplus(2).await, [sessions[1]]);
 }

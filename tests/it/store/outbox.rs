@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relais::domain::grant::Tokens;
-use relais::domain::ids::{Attempt, LoginId, OutboxId};
+use relais::domain::ids::{Attempt, LoginId, OutboxId, SessionId};
 use relais::domain::login::EndStatus;
 use relais::domain::names::ProviderName;
 use relais::domain::session::SessionEndReason;
 use relais::domain::time::Timestamp;
 use relais::engine::ports::{
-    ClaimOutbox, CloseOutbox, EndSession, LateTokens, Left, OutboxEnd, OutboxEntry, PostponeOutbox, SoFar,
+    ClaimOutbox, CloseOutbox, EndLogin, EndSession, LateTokens, Left, OutboxEnd, OutboxEntry, PostponeOutbox,
+    SoFar,
 };
 
 use super::harness::{
@@ -22,6 +23,7 @@ for_each_store! {
     the_end_of_a_session_leaves_its_tokens_to_be_told,
     an_approval_that_ends_leaves_its_tokens_too,
     who_has_left_by_the_provider_s_word_is_not_told_back,
+    a_provider_s_session_that_others_live_by_goes_on_unless_it_was_to_end,
     what_has_died_is_not_told,
     tokens_that_do_not_open_keep_nothing_from_ending,
     late_tokens_enter_once,
@@ -30,6 +32,7 @@ for_each_store! {
     an_attempt_finds_its_claim_again,
     a_postponed_entry_remembers_what_was_told_and_is_never_due_too_late,
     a_closed_entry_is_gone_with_its_record,
+    an_entry_that_cannot_be_read_keeps_no_other_from_its_turn_and_is_given_up,
     providers_are_told_apart,
     r_k_01_tokens_moved_to_another_entry_do_not_open,
     entries_are_counted,
@@ -40,9 +43,13 @@ const DAY: u64 = 24 * 3600;
 
 async fn ended(h: &Harness, hint: &str, reason: SessionEndReason, now: Timestamp) -> LoginId {
     let (new, session) = h.picked_up(hint, &format!("rsh_{hint}")).await;
-    let end = EndSession { session_id: session.session_id, attempt: attempt(), now, reason };
-    h.store.end_session(end, &holder()).await.expect("works");
+    end(h, session.session_id, reason, now).await;
     new.login.login_id
+}
+
+async fn end(h: &Harness, session_id: SessionId, reason: SessionEndReason, now: Timestamp) {
+    let end = EndSession { session_id, attempt: attempt(), now, reason };
+    h.store.end_session(end, &holder()).await.expect("works");
 }
 
 fn wanted(now: Timestamp) -> ClaimOutbox {
@@ -67,6 +74,8 @@ async fn entries(h: &Harness) -> i64 {
 fn late_for(login_id: LoginId) -> LateTokens {
     LateTokens {
         login_id,
+        session_id: None,
+        sid: None,
         outbox_id: OutboxId(attempt().0),
         attempt: attempt(),
         now: at(30),
@@ -125,6 +134,35 @@ async fn who_has_left_by_the_provider_s_word_is_not_told_back(h: Harness) {
     assert_eq!(entries(&h).await, 1, "nothing is left to tell");
 }
 
+/// The harness gives every grant the same session of the provider's.
+async fn a_provider_s_session_that_others_live_by_goes_on_unless_it_was_to_end(h: Harness) {
+    let access_token_alone = Left { refresh_token: false, access_token: true, session: false };
+    let by_the_provider = Left { session: false, ..ALL };
+    h.picked_up("living", "rsh_living").await;
+    for (number, (reason, left)) in (20..).zip([
+        (SessionEndReason::Idle, access_token_alone),
+        (SessionEndReason::Absolute, access_token_alone),
+        (SessionEndReason::ReauthRequired, access_token_alone),
+        (SessionEndReason::Superseded, access_token_alone),
+        (SessionEndReason::Logout, ALL),
+        (SessionEndReason::Revoked, ALL),
+        (SessionEndReason::IdpLogout, by_the_provider),
+    ]) {
+        ended(&h, &format!("person-{number}"), reason, at(number)).await;
+        assert_eq!(claim(&h, at(number)).await.1[0].left, left, "{reason:?}");
+    }
+    for (number, end) in (30..).zip([EndStatus::Expired, EndStatus::Cancelled]) {
+        let new = h.approved("another").await;
+        let end = EndLogin { now: at(number), ..end_login(new.login.login_id, end) };
+        won(h.store.end_login(end, &holder()).await.expect("works"));
+        assert_eq!(claim(&h, at(number)).await.1[0].left, access_token_alone);
+    }
+    // Of a session that nobody else lives by it is the end.
+    h.raw.run("UPDATE grants SET sid_hash = NULL").await.expect("the database does not know better");
+    ended(&h, "alone", SessionEndReason::Idle, at(40)).await;
+    assert_eq!(claim(&h, at(40)).await.1[0].left, ALL);
+}
+
 async fn what_has_died_is_not_told(h: Harness) {
     for (seconds, left) in [
         (125, ALL),
@@ -165,9 +203,18 @@ async fn late_tokens_enter_once(h: Harness) {
     are_the_tokens(claimed[0].tokens.as_ref());
     let written = "SELECT count(*) FROM audit WHERE event = 'tokens.late'";
     assert_eq!(h.raw.number(written).await, 1);
+    // The provider has been told between two runs of one call.
+    h.raw.run("DELETE FROM outbox").await.expect("works");
+    assert!(h.store.late_tokens(late.clone()).await.expect("works"));
+    assert_eq!(entries(&h).await, 0, "once is enough");
+    h.store.late_tokens(late_for(login_id)).await.expect("works");
     // Of a session that has ended, as after a refresh.
-    let of_session = ended(&h, "other", SessionEndReason::Logout, at(20)).await;
-    assert!(h.store.late_tokens(late_for(of_session)).await.expect("works"));
+    let (of_session, session) = h.picked_up("other", "rsh_other").await;
+    let of_session = of_session.login.login_id;
+    assert!(!h.store.late_tokens(late_for(of_session)).await.expect("works"), "they were written after all");
+    end(&h, session.session_id, SessionEndReason::Logout, at(20)).await;
+    let of_refresh = LateTokens { session_id: Some(session.session_id), ..late_for(of_session) };
+    assert!(h.store.late_tokens(of_refresh).await.expect("works"));
     let count = "SELECT count(*) FROM outbox WHERE session_id IS NOT NULL";
     assert_eq!(h.raw.number(count).await, 2);
     let nobody = late_for(LoginId(uuid::Uuid::nil()));
@@ -288,6 +335,21 @@ async fn a_closed_entry_is_gone_with_its_record(h: Harness) {
             "provider.not_told given_up engine logiciel",
         ]
     );
+}
+
+async fn an_entry_that_cannot_be_read_keeps_no_other_from_its_turn_and_is_given_up(h: Harness) {
+    ended(&h, "unreadable", SessionEndReason::Logout, at(20)).await;
+    h.raw.run("UPDATE outbox SET registration = 'Not a name!'").await.expect("works");
+    let login_id = ended(&h, HINT, SessionEndReason::Logout, at(20)).await;
+    let (_, claimed) = claim(&h, at(20)).await;
+    assert_eq!(claimed.iter().map(|entry| entry.login_id).collect::<Vec<_>>(), [login_id]);
+    h.store.housekeep(at(20 + DAY + 599)).await.expect("works");
+    assert_eq!(entries(&h).await, 2, "left to those who tell");
+    while h.store.housekeep(at(20 + DAY + 600)).await.expect("works").rows > 0 {}
+    assert_eq!(entries(&h).await, 0, "nothing sealed is left");
+    let given_up = "SELECT count(*) FROM audit WHERE event = 'provider.not_told' AND reason = 'given_up'
+                        AND session_id IS NOT NULL AND actor = 'engine'";
+    assert_eq!(h.raw.number(given_up).await, 2);
 }
 
 async fn providers_are_told_apart(h: Harness) {

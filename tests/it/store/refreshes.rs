@@ -8,8 +8,8 @@ use relais::domain::ids::NodeId;
 use relais::domain::secret::Secret;
 use relais::domain::session::{Session, SessionEndReason, SessionState, Upstream};
 use relais::engine::ports::{
-    ClaimRefresh, EndRefused, EndSession, RecordUse, RefreshClaim, RefreshMiss, Renewal, RenewalOutcome,
-    SessionTransition, ToRefresh, UseOutcome,
+    ClaimRefresh, EndRefused, EndSession, Live, LoggedOut, Moved, RecordUse, RefreshClaim, RefreshMiss,
+    Renewal, RenewalOutcome, SessionTransition, ToRefresh, UseOutcome,
 };
 
 use super::harness::{
@@ -20,12 +20,15 @@ for_each_store! {
     an_attempt_is_given_what_it_needs_and_is_the_only_one,
     of_many_at_once_one_sends,
     who_dies_while_sending_is_followed_by_one_further_attempt,
+    a_clock_of_the_database_that_is_set_back_keeps_nobody_from_refreshing,
+    the_provider_s_session_of_new_tokens_is_the_one_that_a_logout_names,
     an_attempt_that_was_answered_does_not_count,
     nobody_tries_again_too_soon,
     new_tokens_take_the_place_of_the_old_and_the_session_lives_longer,
     new_tokens_never_lengthen_a_session_beyond_its_own_ends,
     tokens_that_were_replaced_meanwhile_are_left_alone,
     a_refusal_ends_the_session_for_good,
+    r_c_04_an_id_token_that_must_not_be_believed_is_recorded_for_itself,
     a_refusal_of_tokens_that_were_replaced_ends_nothing,
     whoever_ends_a_session_first_wins_against_a_refresh,
     a_session_without_a_refresh_token_or_over_is_not_refreshed,
@@ -81,6 +84,7 @@ fn renewal(session: &Session, name: &str, seconds: u64, ends: Option<u64>) -> Re
             id_token: Secret::new(format!("id-{name}")),
         },
         due_at: ends.map(|ends| at(u64::midpoint(seconds, ends))),
+        moved: None,
     }
 }
 
@@ -91,6 +95,7 @@ fn refusal(session: &Session, seconds: u64) -> EndRefused {
         generation: session.refresh.generation,
         now: at(seconds),
         reason: SessionEndReason::ReauthRequired,
+        not_believed: false,
     }
 }
 
@@ -171,6 +176,32 @@ async fn who_dies_while_sending_is_followed_by_one_further_attempt(h: Harness) {
     let refreshed = read(&h, &session).await;
     assert_eq!((refreshed.refresh.unanswered, refreshed.upstream()), (0, Upstream::Live));
     claimed(&h, &claim_of(&refreshed, 1800, LONG)).await;
+}
+
+async fn a_clock_of_the_database_that_is_set_back_keeps_nobody_from_refreshing(h: Harness) {
+    let session = session(&h, "person").await;
+    claimed(&h, &claim_of(&session, 901, LONG)).await;
+    assert_eq!(word(&claim(&h, &claim_of(&session, 902, LONG)).await), "under way");
+    let set_back = "UPDATE sessions SET refresh_deadline = refresh_deadline + 60000000";
+    assert_eq!(h.raw.run(set_back).await.expect("works"), 1);
+    let further = claimed(&h, &claim_of(&session, 903, LONG)).await;
+    assert_eq!(further.session.refresh.unanswered, 2, "whoever had it has not been heard of again");
+}
+
+async fn the_provider_s_session_of_new_tokens_is_the_one_that_a_logout_names(h: Harness) {
+    let session = session(&h, "person").await;
+    let by = |sid: &str| LoggedOut {
+        provider: "psc-bas".parse().expect("a name"),
+        sid: Some(sid.to_owned()),
+        sub: Some("sub-1".to_owned()),
+        before: None,
+    };
+    let found = async |sid| h.store.logged_out(by(sid), 10).await.expect("works");
+    let moved = Moved { sid: "sid-2".to_owned(), sub: "sub-1".to_owned() };
+    let renewal = Renewal { moved: Some(moved), ..renewal(&session, "new", 902, Some(2702)) };
+    assert_eq!(renew(&h, &renewal).await, "committed");
+    assert_eq!(found("sid-2").await, [Live::Session(session.session_id)]);
+    assert!(found("sid-1").await.is_empty());
 }
 
 async fn an_attempt_that_was_answered_does_not_count(h: Harness) {
@@ -290,6 +321,18 @@ async fn a_refusal_ends_the_session_for_good(h: Harness) {
     assert!(tokens(&h, &session).await.is_none(), "what comes later is not kept");
     let again = h.store.end_refused(refusal(&session, 905)).await.expect("works");
     assert!(matches!(again, SessionTransition::Lost(_)));
+}
+
+async fn r_c_04_an_id_token_that_must_not_be_believed_is_recorded_for_itself(h: Harness) {
+    let session = session(&h, "person").await;
+    let end = EndRefused { not_believed: true, ..refusal(&session, 902) };
+    for _ in 0..2 {
+        let ended = h.store.end_refused(end.clone()).await.expect("works");
+        assert!(matches!(ended, SessionTransition::Won(_)), "also for its own attempt again");
+    }
+    let written = "SELECT event || ' ' || coalesce(reason, '-') FROM audit
+                       WHERE event LIKE 'session.%' AND session_id IS NOT NULL ORDER BY seq";
+    assert_eq!(h.raw.texts(written).await, ["session.token_invalid -", "session.ended reauth_required"]);
 }
 
 async fn a_refusal_of_tokens_that_were_replaced_ends_nothing(h: Harness) {

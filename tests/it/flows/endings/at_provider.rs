@@ -228,6 +228,50 @@ async fn an_approval_that_nobody_picks_up_is_taken_back_at_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_the_provider_s_that_another_sign_in_lives_by_goes_on() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        stack.settings(json!({ "shared_session": true })).await;
+        // The workstation crashed after the approval; the person signs in again.
+        let crashed = stack.approved(DOCTOR).await;
+        let session = holder(&stack, &stack.session(DOCTOR).await);
+        stack.pass(Duration::from_secs(5 * 60 + 2)).await;
+        stack
+            .happens("it has expired", async || stack.read(&crashed).await.text("/status") == "expired")
+            .await;
+        stack.outbox_is_empty().await;
+        session.get("/v1/session").await.expect(200);
+        let shared = stack.sessions().await.remove(0);
+        assert_eq!(
+            (&shared["ended_by"], &shared["logged_out"]),
+            (&Value::Null, &json!(false)),
+            "{backend:?}"
+        );
+        // The person's own word ends it.
+        session.delete("/v1/session").await.expect(204);
+        stack.is_told(0).await;
+        assert_eq!(stack.sessions().await.len(), 1, "{backend:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_of_a_person_s_sessions_outlives_those_that_give_way_to_it_at_the_provider_too() {
+    for backend in BACKENDS {
+        let lines = "session = { per_person = 1 }";
+        let stack = Stack::on(backend).paced().application(lines).start().await;
+        stack.settings(json!({ "shared_session": true })).await;
+        let first = holder(&stack, &stack.session(DOCTOR).await);
+        let second = holder(&stack, &stack.session(DOCTOR).await);
+        first.get("/v1/session").await.expect_problem(401, "session_ended");
+        stack.outbox_is_empty().await;
+        second.get("/v1/session").await.expect(200);
+        let shared = stack.sessions().await.remove(0);
+        assert_eq!(shared["revoked"], json!(["access_token"]), "{backend:?}");
+        assert_eq!((&shared["ended_by"], &shared["logged_out"]), (&Value::Null, &json!(false)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_ended_before_its_tokens_came_has_nothing_to_tell() {
     for backend in BACKENDS {
         let stack = Stack::on(backend).paced().start().await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sessions::{assert_ended, disabled, holder};
+use super::sessions::{assert_ended, disabled, holder, stuck_sessions};
 use crate::support::database::Database;
-use crate::support::stack::{BACKENDS, DOCTOR, Stack};
+use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
 
 const OTHER: &str = r#"
 [applications.other]
@@ -112,6 +112,53 @@ async fn what_was_switched_off_while_the_server_was_down_ends_when_it_starts() {
         assert_ended(holder(&stack, &picked_up).get("/v1/session").await, "revoked");
         assert_eq!(stack.sessions().await[0]["revoked"], json!(["refresh_token", "access_token"]));
         stack.start(DOCTOR).await.expect_problem(403, "registration_not_allowed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_end_that_cannot_be_written_keeps_neither_the_others_nor_housekeeping_from_their_turn() {
+    for backend in BACKENDS {
+        let mut stack = Stack::on(backend).paced().start().await;
+        let handle = stack.session(DOCTOR).await.text("/session_handle");
+        let mut database = Database::of(&stack.config).await;
+        database.run("UPDATE sessions SET reference = 'stuck'").await;
+        stack.session("899700000002").await;
+        database.run(stuck_sessions(backend)).await;
+        database
+            .run(match backend {
+                Backend::Sqlite => {
+                    "INSERT INTO logout_tokens (provider, jti, attempt, taken_at, until)
+                    VALUES ('p', x'00', x'00000000000000000000000000000000', 0, 0)"
+                }
+                Backend::Postgres => {
+                    r"INSERT INTO logout_tokens (provider, jti, attempt, taken_at, until)
+                    VALUES ('p', '\x00', '00000000-0000-0000-0000-000000000000', 0, 0)"
+                }
+            })
+            .await;
+        stack.stop().await;
+        stack.config = disabled(&stack.config, "[registrations.psc]");
+        // The first pass of a process does it all.
+        stack.restart().await;
+        stack.pass(Duration::from_secs(2)).await;
+        let ended = "SELECT count(*) FROM sessions WHERE status = 'ended' AND reason = 'revoked'";
+        stack
+            .happens("the other has ended", async || {
+                Database::of(&stack.config).await.number(ended).await == 1
+            })
+            .await;
+        let kept = "SELECT count(*) FROM logout_tokens";
+        stack
+            .happens("old rows go", async || Database::of(&stack.config).await.number(kept).await == 0)
+            .await;
+        assert_eq!(database.number(ended).await, 1, "{backend:?}");
+        database
+            .run(match backend {
+                Backend::Sqlite => "DROP TRIGGER in_the_way",
+                Backend::Postgres => "ALTER TABLE sessions DROP CONSTRAINT in_the_way",
+            })
+            .await;
+        assert_ended(stack.relais.bearer(&handle).get("/v1/session").await, "revoked");
     }
 }
 

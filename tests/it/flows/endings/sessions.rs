@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::http::{Answer, Caller};
-use crate::support::stack::{BACKENDS, DOCTOR, Stack};
+use crate::support::stack::{BACKENDS, Backend, DOCTOR, Stack};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -150,6 +150,20 @@ async fn a_session_that_its_holder_ended_says_so_for_a_day_and_then_opens_nothin
 }
 
 /// The configuration with a switch turned off in one of its sections.
+/// Of these sessions no end can be written.
+pub const fn stuck_sessions(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => {
+            "CREATE TRIGGER in_the_way BEFORE UPDATE OF status ON sessions WHEN OLD.reference = 'stuck'
+             BEGIN SELECT RAISE(ABORT, 'no'); END"
+        }
+        Backend::Postgres => {
+            "ALTER TABLE sessions ADD CONSTRAINT in_the_way
+             CHECK (status <> 'ended' OR coalesce(reference, '') <> 'stuck')"
+        }
+    }
+}
+
 pub fn disabled(config: &str, section: &str) -> String {
     assert!(config.contains(section), "{section}");
     config.replace(section, &format!("{section}\nenabled = false"))

@@ -99,6 +99,13 @@ async fn r_l_04_tokens_that_are_pushed_for_a_login_that_has_ended_are_recorded()
         failed.notify(&stack, wrong).await.expect(204);
         assert_eq!(database.number(DROPPED).await, 3, "once for each login");
 
+        // Not everything that a pushed approval must have.
+        let cancelled = Told::start(&stack, "899700000003").await;
+        cancelled.holder.delete(&cancelled.path).await.expect(204);
+        let alone = json!({ "auth_req_id": cancelled.auth_req_id, "access_token": "a" });
+        cancelled.notify(&stack, alone).await.expect(204);
+        assert_eq!(database.number(DROPPED).await, 4, "{backend:?}");
+
         // The same message twice is no loss.
         let login = Told::start(&stack, DOCTOR).await;
         stack.decide("approve", Value::Null).await;
@@ -107,7 +114,7 @@ async fn r_l_04_tokens_that_are_pushed_for_a_login_that_has_ended_are_recorded()
         let sent = stack.phone.get("/_sim/notifications").await.expect(200).json();
         let message = sent.as_array().expect("a list").last().expect("a message")["body"].clone();
         login.notify(&stack, message).await.expect(204);
-        assert_eq!(database.number(DROPPED).await, 3, "{backend:?}");
+        assert_eq!(database.number(DROPPED).await, 4, "{backend:?}");
     }
 }
 

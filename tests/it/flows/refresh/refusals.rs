@@ -113,6 +113,13 @@ async fn r_d_03_a_logout_during_a_refresh_wins() {
         assert_eq!(ended(session.get("/v1/session").await), "logout");
         assert_eq!(stack.refreshes("ok").await, 1);
         assert_eq!(tokens_kept(&stack).await, 0, "{backend:?}");
+        // The logout has had the old refresh token revoked, its access token had died. The new ones follow.
+        let revoked = json!(["refresh_token", "refresh_token", "access_token"]);
+        stack
+            .happens("the new tokens are revoked", async || stack.sessions().await[0]["revoked"] == revoked)
+            .await;
+        let late = "SELECT count(*) FROM audit WHERE event = 'tokens.late' AND session_id IS NOT NULL";
+        assert_eq!(Database::of(&stack.config).await.number(late).await, 1, "{backend:?}");
         stack.restart().await;
         let session = stack.relais.bearer(&session.token());
         assert_eq!(ended(session.get("/v1/session").await), "logout");

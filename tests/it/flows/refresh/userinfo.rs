@@ -61,12 +61,35 @@ async fn rp_082_an_access_token_that_is_refused_is_refreshed_once_and_tried_once
         assert_eq!(used.at("/subject/complete"), json!(false), "{backend:?}: refused twice");
         assert_eq!(stack.stats().await["refreshes"], json!({ "ok": 1 }));
         assert_eq!(stack.calls("userinfo").await, asked + 2);
+        // Once is enough: it is only read again, with what there is.
         stack.clock.advance(LATER);
-        stack.fault(refused(1)).await;
         let used = session.get("/v1/session").await.expect(200);
         assert_eq!(used.at("/subject/complete"), json!(true), "{backend:?}");
-        assert_eq!(stack.stats().await["refreshes"], json!({ "ok": 2 }));
-        assert_eq!(stack.calls("userinfo").await, asked + 4);
+        assert_eq!(stack.stats().await["refreshes"], json!({ "ok": 1 }));
+        assert_eq!(stack.calls("userinfo").await, asked + 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_userinfo_endpoint_that_refuses_every_token_wears_no_refresh_token_out() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        let session = incomplete(&stack).await;
+        let body = json!({ "error": "invalid_token" });
+        stack.fault(json!({ "endpoint": "userinfo", "count": 1000, "status": 401, "body": body })).await;
+        // Longer than its access token lives, too.
+        for _ in 0..20 {
+            stack.clock.advance(LATER);
+            session.get("/v1/session").await.expect(200);
+        }
+        assert_eq!(stack.stats().await["refreshes"], json!({ "ok": 1 }), "{backend:?}");
+        // A refresh that is due by itself brings another token, and new hope.
+        stack.no_faults().await;
+        stack.clock.advance(super::DUE);
+        stack.refreshed_by_a_use(&session).await;
+        stack.clock.advance(LATER);
+        session.get("/v1/session").await.expect(200);
+        stack.shows(&session, "/subject/complete", &json!(true)).await;
     }
 }
 
