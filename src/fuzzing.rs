@@ -8,13 +8,15 @@ pub use crate::config::fuzzing::configuration;
 pub use crate::crypto::fuzzing::{application_jwks, dn, enc, jws, strict_json, tokens, x509};
 pub use crate::engine::fuzzing::client_assertion;
 pub use crate::http::fuzzing::{basic, body, form, heads, login_start};
-pub use crate::provider::fuzzing::{backchannel, id_token, jwks, metadata, notification, token, userinfo};
+pub use crate::provider::fuzzing::{
+    backchannel, exchange, id_token, jwks, metadata, notification, token, userinfo,
+};
 
 /// Takes any bytes and says whether they were taken for something good; panics where something does not hold.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("answers", answers),
     ("application_jwks", application_jwks),
     ("backchannel", backchannel),
@@ -25,6 +27,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("dn", dn),
     ("enc", enc),
     ("events", events),
+    ("exchange", exchange),
     ("form", form),
     ("heads", heads),
     ("id_token", id_token),

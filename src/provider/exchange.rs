@@ -6,7 +6,7 @@
 //! says nothing of the provider.
 
 mod actor;
-mod answer;
+pub mod answer;
 mod outbounds;
 
 use std::fmt::Write as _;
@@ -203,7 +203,7 @@ fn cnf(encoding: Cnf, x5t: Option<&str>) -> Result<Option<String>, NoRequest> {
 
 /// What an answer without a token means. A server that is in trouble has decided nothing, whatever its body says; and
 /// where the protocol says nothing, a gateway or a firewall has spoken.
-fn judge(
+pub fn judge(
     status: StatusCode,
     error: Option<&OAuthError>,
     headers: &HeaderMap,

@@ -9,6 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use openidconnect::JsonWebKey as _;
 use serde_json::{Value, json};
 
+use super::exchange::answer::ExchangedAnswer;
 use super::id_token::{Came, Companions, Received, Terms};
 use super::jwt::{self, Unverified};
 use super::keys::Keys;
@@ -26,7 +27,7 @@ use crate::domain::profile::{Profile, ProfileName};
 use crate::domain::registration::Delivery;
 use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
-use crate::engine::ports::{Expectation, PollAnswer};
+use crate::engine::ports::{ExchangeAnswer, Expectation, PollAnswer};
 use crate::net::outbound::OutboundResponse;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -146,6 +147,33 @@ fn bounded(told: &TokenAnswer) {
     }
     let words = told.scope.iter().flatten();
     assert!(words.into_iter().all(|word| !word.is_empty() && !word.contains(' ')), "no words of a scope");
+}
+
+/// An answer to an exchange. What is taken can stand in a header of a call of the target; without success there is no
+/// token, and a server in trouble has refused nothing.
+pub fn exchange(input: &[u8]) -> bool {
+    let answer = answer(input);
+    if answer.status.is_success() {
+        let Ok(told) = ExchangedAnswer::read(&answer.body) else { return false };
+        let token = told.access_token.expose();
+        assert!((1..=jwt::MAX_SIZE).contains(&token.len()), "a token of no size");
+        assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "no header value");
+        assert!(told.expires_in.is_none_or(|life| !life.is_zero()), "a dead token");
+        return true;
+    }
+    let error = oauth_error(&answer.body);
+    match super::exchange::judge(answer.status, error.as_ref(), &answer.headers, NOW) {
+        ExchangeAnswer::Exchanged { .. } => unreachable!("exchanged by an error"),
+        ExchangeAnswer::Refused { of_subject_token } => {
+            assert!(answer.status.is_client_error(), "{} refuses", answer.status);
+            assert!(error.is_some() || !of_subject_token, "a token is refused without a word");
+        }
+        ExchangeAnswer::Unavailable { retry_after } => {
+            let bounds = Duration::from_secs(1)..=HOUR;
+            assert!(retry_after.is_none_or(|wait| bounds.contains(&wait)), "{retry_after:?}");
+        }
+    }
+    false
 }
 
 // === Documents ===

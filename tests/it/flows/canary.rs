@@ -6,6 +6,7 @@
 //! so that the tokens are known.
 
 mod endings;
+mod exchanged;
 mod faults;
 mod misplaced;
 mod needles;
@@ -270,6 +271,18 @@ tenant = "practice"
 registrations = ["posted", "signed"]
 auth = "private_key_jwt"
 jwks_file = "signer.json"
+[targets.api]
+url = "{issuer}/../../../target/"
+environment = "test"
+ca = "certs/ca.pem"
+registrations = ["psc"]
+applications = ["desk"]
+methods = ["GET"]
+paths = ["/**"]
+[targets.api.exchange]
+token_endpoint = "{issuer}/as/token"
+audience = "api"
+cnf = "rfc8705"
 "#
     )
 }
@@ -293,6 +306,7 @@ async fn everything_on(backend: Backend) {
     misplaced::all(&world).await;
     told::all(&world).await;
     refreshed::all(&world).await;
+    exchanged::all(&world).await;
     // Last: what its provider does not hear stays to be told.
     endings::all(&world).await;
     nothing_leaks(world).await;

@@ -190,6 +190,7 @@ impl Providers for Scripted {
             refresh_token: None,
             refresh_expires_at: None,
             id_token: None,
+            sid: None,
         }))
     }
 

@@ -71,7 +71,15 @@ async fn race(harness: Arc<Harness>, handicap: Arc<Handicap>, number: u32) -> Ra
         RenewalOutcome::Over => {
             living.insert(REFRESH_TOKEN.to_owned());
             let outbox_id = OutboxId(attempt().0);
-            let late = LateTokens { login_id, outbox_id, attempt: attempt(), now: at(21), tokens };
+            let late = LateTokens {
+                login_id,
+                session_id: Some(session_id),
+                sid: None,
+                outbox_id,
+                attempt: attempt(),
+                now: at(21),
+                tokens,
+            };
             assert!(store.late_tokens(late).await.expect("works"), "{name}: they are to be revoked");
             false
         }

@@ -31,7 +31,7 @@ impl Connection {
 
     /// Whether anything came.
     pub async fn read_some(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         match self.stream.read(&mut buffer).await {
             Ok(0) | Err(_) => false,
             Ok(length) => {

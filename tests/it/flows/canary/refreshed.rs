@@ -14,7 +14,7 @@ async fn due(world: &World) {
     Database::of(&world.config).await.run("UPDATE sessions SET refresh_due_at = 0").await;
 }
 
-async fn session(world: &World) -> Caller {
+pub async fn session(world: &World) -> Caller {
     let started = world.approved(&world.somebody(), json!({})).await;
     let handle = world.pick_up(&started, Value::Null).await.expect(201).text("/session_handle");
     world.served.relais.bearer(&handle)

@@ -26,12 +26,13 @@ use crate::support::http::Caller;
 pub const CLIENT_SECRET: &str = "a-client-secret-that-nobody-may-see";
 
 /// Members of forms and JSON documents that are secret or personal.
-const TELLING: [&str; 18] = [
+const TELLING: [&str; 19] = [
     "access_token",
     "refresh_token",
     "id_token",
     "id_token_hint",
     "token",
+    "subject_token",
     "auth_req_id",
     "login_hint",
     "client_secret",
