@@ -36,6 +36,16 @@ pub(super) const ROUTES: [(&str, &str, Who); 12] = [
     ("post", "/v1/introspect", Application),
 ];
 
+/// Those of targets: whatever the method, and whatever stands behind the name.
+const OF_TARGETS: [(&str, &str, Who); 5] = [
+    ("get", TARGET, Handle),
+    ("post", TARGET, Handle),
+    ("put", TARGET, Handle),
+    ("patch", TARGET, Handle),
+    ("delete", TARGET, Handle),
+];
+const TARGET: &str = "/v1/targets/{target}/{path}";
+
 /// Somebody else's person.
 const NURSE: &str = "899700000002";
 
@@ -63,8 +73,11 @@ fn declared() -> Vec<(String, String)> {
 #[test]
 fn every_declared_route_has_its_row() {
     let mut declared = declared();
-    let mut rows: Vec<_> =
-        ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let mut rows: Vec<_> = ROUTES
+        .iter()
+        .chain(&OF_TARGETS)
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
     declared.sort();
     rows.sort();
     assert_eq!(declared, rows);
@@ -98,9 +111,14 @@ impl World {
         }
     }
 
+    /// A path with what its parts stand for.
+    fn address(&self, path: &str) -> String {
+        path.replace("{login_id}", &self.login_id).replace(TARGET, "/v1/targets/api/x")
+    }
+
     /// Calls a route as `caller`.
     async fn call(&self, caller: &Caller, (method, path, _): (&str, &str, Who)) -> Answer {
-        let path = path.replace("{login_id}", &self.login_id);
+        let path = self.address(path);
         if path == "/v1/introspect" {
             return caller.post_form(&path, &[("token", &self.handle)]).await;
         }
@@ -147,7 +165,7 @@ fn unauthenticated(answer: Answer, code: &str, scheme: &str) {
 async fn r_f_02_no_route_answers_without_its_own_credential() {
     for backend in BACKENDS {
         let world = World::on(backend).await;
-        for route in ROUTES {
+        for route in ROUTES.into_iter().chain(OF_TARGETS) {
             none(&world, route).await;
             bad(&world, route).await;
             foreign(&world, route).await;
@@ -165,12 +183,12 @@ async fn none(world: &World, route: (&str, &str, Who)) {
     unauthenticated(world.call(relais, route).await, "credential_missing", scheme);
     // In other places a credential is none.
     let query = format!("access_token={0}&token={0}", world.token);
-    let path = format!("{}?{query}", route.1.replace("{login_id}", &world.login_id));
+    let path = format!("{}?{query}", world.address(route.1));
     let cookie = relais.header("cookie", &format!("token={}; session={}", world.token, world.handle));
     let method = Method::from_bytes(route.0.to_uppercase().as_bytes()).expect("a method");
     unauthenticated(cookie.send(method, &path, None).await, "credential_missing", scheme);
     if route.0 == "get" {
-        let head = relais.send(Method::HEAD, &route.1.replace("{login_id}", &world.login_id), None).await;
+        let head = relais.send(Method::HEAD, &world.address(route.1), None).await;
         assert_eq!((head.status.as_u16(), head.body.as_str()), (401, ""), "{route:?}");
     }
 }

@@ -42,7 +42,8 @@ async fn what_may_not_be_repeated_is_not_and_the_next_call_has_another_token() {
             session.get("/v1/targets/api/x").await.expect(200);
             let challenge = json!({ "www-authenticate": "Bearer realm=\"of the target\"" });
             stack
-                .fault(json!({ "endpoint": "target", "status": 401, "headers": challenge, "body": "no" }))
+                .fault(json!({ "endpoint": "target", "status": 401, "headers": challenge, "body": "no",
+                    "when": "after" }))
                 .await;
             let answer = session.send_text(method.clone(), "/v1/targets/api/x", "text/plain", body).await;
             assert_eq!((answer.status.as_u16(), answer.body.as_str()), (401, "no"), "{method}");
