@@ -47,21 +47,19 @@ async fn whoever_hangs_up_ends_the_call_of_the_target() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ends_while_a_body_comes_opens_no_call() {
-    let one = like_api("one", &[("environment", "max_requests = 1\nenvironment")]);
     for backend in BACKENDS {
-        let (stack, session) = signed_in(backend, &one).await;
+        let (stack, session) = signed_in(backend, API).await;
         // The token is held, and would do.
-        session.get("/v1/targets/one/x").await.expect(200);
-        let headers = "connection: close\r\ncontent-length: 4\r\n";
-        let mut socket = open(&stack, &session, "PUT /v1/targets/one/x", headers, "ha").await;
-        stack
-            .eventually("the call is waited for", || async {
-                session.get("/v1/targets/one/x").await.status.as_u16() == 503
-            })
-            .await;
+        session.get("/v1/targets/api/x").await.expect(200);
         let before = super::calls(&stack, "target").await;
+        let headers = "connection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n";
+        let mut socket = open(&stack, &session, "PUT /v1/targets/api/x", headers, "").await;
+        // The body is asked for: everything before it has been decided.
+        let mut go_on = [0; 25];
+        socket.read_exact(&mut go_on).await.expect("go on");
+        assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
         session.delete("/v1/session").await.expect(204);
-        socket.write_all(b"lf").await.expect("sent");
+        socket.write_all(b"half").await.expect("sent");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.expect("an answer");
         let (status, code, whose) = super::problem(&answer);
