@@ -46,6 +46,7 @@ mod refresh;
 pub mod session;
 pub mod start_login;
 mod switched_off;
+mod under_way;
 mod upkeep;
 mod userinfo;
 
@@ -95,7 +96,8 @@ pub struct Engine {
     poller: Arc<poller::Poller>,
     userinfo: userinfo::Reads,
     outbox: outbox::Outbox,
-    refreshes: refresh::Refreshes,
+    /// The refreshes under way in this process, one per session.
+    refreshes: under_way::UnderWay<SessionId>,
     exchanges: exchange::Exchanges,
     /// Calls of targets under way.
     places: forward::Places,
@@ -134,7 +136,7 @@ impl Engine {
             poller: Arc::default(),
             userinfo: userinfo::Reads::default(),
             outbox: outbox::Outbox::default(),
-            refreshes: refresh::Refreshes::default(),
+            refreshes: under_way::UnderWay::default(),
             exchanges: exchange::Exchanges::default(),
             places: forward::Places::default(),
             reconfigured: Notify::new(),

@@ -1,15 +1,13 @@
 //! Refreshing a session's tokens (RFC 6749 §6): on behalf of a use, never by itself.
 //!
-//! A refresh token is good for one sending. So there is one attempt at a time: in this process by [`Refreshes`], over
+//! A refresh token is good for one sending. So there is one attempt at a time: in this process by [`UnderWay`](super::under_way::UnderWay), over
 //! all nodes by [`Store::claim_refresh`](super::ports::Store::claim_refresh), which records it before it is sent. New
 //! tokens are committed before anybody sees them. Only the provider's `invalid_grant`, or an ID token that must not be
 //! believed, ends the session; whatever may pass leaves it as it is, and the next use tries again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::Engine;
@@ -17,8 +15,9 @@ use super::ports::{
     Changed, ClaimRefresh, EndRefused, FreshTokens, Moved, RefreshAnswer, RefreshClaim, RefreshMiss,
     RefreshRequest, Renewal, RenewalOutcome, SessionTransition, StoreError, ToRefresh,
 };
+use super::under_way::Waiting;
 use crate::domain::clock::Monotonic;
-use crate::domain::ids::{Attempt, SessionId};
+use crate::domain::ids::Attempt;
 use crate::domain::session::{Session, SessionEndReason, half_life};
 use crate::domain::time::Timestamp;
 use crate::telemetry::error_chain::ErrorChain;
@@ -38,10 +37,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_secs(5);
 const BACK_OFF_MAX: Duration = Duration::from_mins(1);
 
-/// The refreshes under way in this process, one per session.
-#[derive(Default)]
-pub(super) struct Refreshes(Mutex<HashMap<SessionId, watch::Receiver<bool>>>);
-
 /// One recorded attempt.
 struct Sending {
     attempt: Attempt,
@@ -59,18 +54,13 @@ impl Engine {
         }
     }
 
-    /// Starts a refresh of the tokens that `session` has, or joins the one that is under way. True once it is over,
-    /// however it went.
-    pub(super) fn start_refresh(self: &Arc<Self>, session: &Session) -> watch::Receiver<bool> {
-        let (finished, done) = watch::channel(false);
+    /// Starts a refresh of the tokens that `session` has, or joins the one that is under way.
+    pub(super) fn start_refresh(self: &Arc<Self>, session: &Session) -> Waiting {
         let session_id = session.session_id;
-        let mut under_way = self.refreshes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One whose task has died tells nobody anything any more.
-        if let Some(earlier) = under_way.get(&session_id).filter(|earlier| earlier.has_changed().is_ok()) {
-            return earlier.clone();
-        }
-        under_way.insert(session_id, done.clone());
-        drop(under_way);
+        let (finished, done) = match self.refreshes.begin(session_id) {
+            Ok(begun) => begun,
+            Err(earlier) => return earlier,
+        };
         let (engine, session) = (self.clone(), session.clone());
         let work = async move {
             if let Err(error) = engine.refresh(&session).await {
@@ -80,8 +70,7 @@ impl Engine {
                     "a session could not be refreshed"
                 );
             }
-            engine.refreshes.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session_id);
-            finished.send_replace(true);
+            engine.refreshes.end(session_id, &finished);
         };
         self.tasks.spawn(work.instrument(tracing::info_span!("refresh", session.id = %session_id)));
         done

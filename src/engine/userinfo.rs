@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::Engine;
 use super::ports::{Approved, StoreError, Userinfo, UserinfoError};
+use super::under_way::{UnderWay, Waiting};
 use crate::domain::clock::Monotonic;
 use crate::domain::grant::{GrantClaims, Tokens};
 use crate::domain::ids::GrantId;
@@ -34,7 +34,7 @@ const HOPELESS: Duration = Duration::from_hours(1);
 /// The reads under way, one per grant, and the ones that failed lately.
 #[derive(Default)]
 pub(super) struct Reads {
-    under_way: Mutex<HashMap<GrantId, watch::Receiver<bool>>>,
+    under_way: UnderWay<GrantId>,
     failed: Mutex<HashMap<GrantId, Monotonic>>,
     /// New access tokens that userinfo has refused, and when.
     hopeless: Mutex<HashMap<GrantId, (Secret, Monotonic)>>,
@@ -98,7 +98,7 @@ impl Engine {
         if known.subject.complete {
             return Ok(known);
         }
-        let mut done = match self.userinfo.join(grant_id) {
+        let mut done = match self.userinfo.under_way.join(grant_id) {
             Some(done) => done,
             None if self.userinfo.failed_since(grant_id, self.clock.monotonic()) => return Ok(known),
             None => {
@@ -129,20 +129,18 @@ impl Engine {
         Ok(grant.and_then(|grant| grant.claims).unwrap_or(known))
     }
 
-    fn start_read(self: &Arc<Self>, read: Read) -> watch::Receiver<bool> {
-        let (finished, done) = watch::channel(false);
-        let mut under_way = self.userinfo.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = under_way.get(&read.grant_id).filter(|earlier| is_alive(earlier)) {
-            return earlier.clone();
-        }
-        under_way.insert(read.grant_id, done.clone());
-        drop(under_way);
+    fn start_read(self: &Arc<Self>, read: Read) -> Waiting {
+        let grant_id = read.grant_id;
+        let (finished, done) = match self.userinfo.under_way.begin(grant_id) {
+            Ok(begun) => begun,
+            Err(earlier) => return earlier,
+        };
         let engine = self.clone();
         let work = async move {
-            let grant_id = read.grant_id;
-            let complete = engine.read_userinfo(read).await;
-            engine.userinfo.finish(grant_id, complete, engine.clock.monotonic());
-            finished.send_replace(true);
+            if !engine.read_userinfo(read).await {
+                engine.userinfo.note_failure(grant_id, engine.clock.monotonic());
+            }
+            engine.userinfo.under_way.end(grant_id, &finished);
         };
         self.tasks.spawn(work.instrument(tracing::Span::current()));
         done
@@ -202,17 +200,7 @@ fn is_good(tokens: &Tokens, now: Timestamp) -> bool {
     tokens.access_expires_at.is_none_or(|at| now < at)
 }
 
-/// A read whose task has died tells nobody anything any more.
-fn is_alive(read: &watch::Receiver<bool>) -> bool {
-    read.has_changed().is_ok()
-}
-
 impl Reads {
-    fn join(&self, grant_id: GrantId) -> Option<watch::Receiver<bool>> {
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.get(&grant_id).filter(|read| is_alive(read)).cloned()
-    }
-
     /// A new access token was refused like the one before: another one would be, too.
     fn give_up_on(&self, grant_id: GrantId, token: Secret, now: Monotonic) {
         let mut hopeless = self.hopeless.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,12 +221,9 @@ impl Reads {
         failed.contains_key(&grant_id)
     }
 
-    fn finish(&self, grant_id: GrantId, complete: bool, now: Monotonic) {
-        if !complete {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.retain(|_, at| now.since(*at) < COOL_DOWN);
-            failed.insert(grant_id, now);
-        }
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&grant_id);
+    fn note_failure(&self, grant_id: GrantId, now: Monotonic) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|_, at| now.since(*at) < COOL_DOWN);
+        failed.insert(grant_id, now);
     }
 }
