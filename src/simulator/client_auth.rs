@@ -12,11 +12,13 @@ use url::form_urlencoded;
 
 use super::Simulator;
 use super::client_jwt::check_assertion;
-use super::endpoints::form::Form;
+use super::endpoints::form::{Duplicated, Form};
 use super::exchange::Call;
-use super::personality::Refusal;
+use super::personality::{Refusal, bad};
 use crate::crypto::x509::Certificate;
 use crate::net::listener::PeerCertificate;
+
+static MISSING_TOKEN: Refusal = bad("invalid_request", "Token not provided");
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -41,8 +43,21 @@ pub struct Registered {
     pub request_alg: Option<String>,
 }
 
-/// Checks that the caller is the one client that exists.
-pub(super) fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
+/// The form of the one client that exists: each parameter once, and its credential with it.
+pub(super) fn form_of_client(simulator: &Simulator, call: &Call) -> Result<Form, &'static Refusal> {
+    let form = Form::parse(&call.body)
+        .map_err(|Duplicated| &simulator.inner.traits.refusals.duplicated_parameter)?;
+    authenticate(simulator, call, &form)?;
+    Ok(form)
+}
+
+/// The token that the client wants to know of, or to be rid of (RFC 7009 §2.1, RFC 7662 §2.1).
+pub(super) fn presented_token(simulator: &Simulator, call: &Call) -> Result<String, &'static Refusal> {
+    let form = form_of_client(simulator, call)?;
+    form.get("token").map(str::to_owned).ok_or(&MISSING_TOKEN)
+}
+
+fn authenticate(simulator: &Simulator, call: &Call, form: &Form) -> Result<(), &'static Refusal> {
     let registered = simulator.state().client.clone();
     match registered.method {
         None => by_certificate_or_basic(simulator, call, form),

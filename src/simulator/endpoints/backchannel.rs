@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::super::Simulator;
-use super::super::client_auth::authenticate;
+use super::super::client_auth::form_of_client;
 use super::super::client_jwt::request_parameters;
 use super::super::delivery;
 use super::super::exchange::{Call, Reply};
@@ -18,7 +18,7 @@ use super::super::people;
 use super::super::personality::{Hints, Refusal, Traits, UserCode};
 use super::super::requests::Asked;
 use super::super::tokens;
-use super::form::{Duplicated, Form, is_form};
+use super::form::{Form, is_form};
 
 /// A hint is an identifier of a person; no directory holds longer ones.
 const LONGEST_HINT: usize = 255;
@@ -36,14 +36,10 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
     if !is_form(&call.headers) {
         return Reply::http_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "http_415");
     }
-    let refusals = &simulator.inner.traits.refusals;
-    let form = match Form::parse(&call.body) {
+    let form = match form_of_client(simulator, call) {
         Ok(form) => form,
-        Err(Duplicated) => return Reply::refusal(&refusals.duplicated_parameter).unstored(),
+        Err(refusal) => return Reply::refusal(refusal).unstored(),
     };
-    if let Err(refusal) = authenticate(simulator, call, &form) {
-        return Reply::refusal(refusal).unstored();
-    }
     match signed(simulator, form).and_then(|form| asked(simulator, &form)) {
         Ok(asked) => ring(simulator, asked).unstored(),
         Err(refused) => Reply::refusal_about(refused.refusal, &refused.about).unstored(),

@@ -5,13 +5,10 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::super::Simulator;
-use super::super::client_auth::authenticate;
+use super::super::client_auth::presented_token;
 use super::super::exchange::{Call, Reply};
-use super::super::personality::{Refusal, bad};
 use super::super::tokens::{living_refresh_token, verified_access_token};
-use super::form::{Duplicated, Form, is_form};
-
-static MISSING: Refusal = bad("invalid_request", "Token not provided");
+use super::form::is_form;
 
 /// `POST …/token/introspect`.
 pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
@@ -22,15 +19,11 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
 }
 
 fn checked(simulator: &Simulator, call: &Call) -> Reply {
-    let form = match Form::parse(&call.body) {
-        Ok(form) => form,
-        Err(Duplicated) => return Reply::refusal(&simulator.inner.traits.refusals.duplicated_parameter),
+    let token = match presented_token(simulator, call) {
+        Ok(token) => token,
+        Err(refusal) => return Reply::refusal(refusal),
     };
-    if let Err(refusal) = authenticate(simulator, call, &form) {
-        return Reply::refusal(refusal);
-    }
-    let Some(token) = form.get("token") else { return Reply::refusal(&MISSING) };
-    let claims = verified_access_token(simulator, token).or_else(|| living_refresh_token(simulator, token));
+    let claims = verified_access_token(simulator, &token).or_else(|| living_refresh_token(simulator, &token));
     match claims {
         Some(claims) => Reply::ok(&active(claims)),
         None => Reply::ok(&json!({ "active": false })),

@@ -6,13 +6,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::super::Simulator;
-use super::super::client_auth::authenticate;
+use super::super::client_auth::presented_token;
 use super::super::exchange::{Call, Reply};
 use super::super::personality::{Refusal, bad};
 use super::super::tokens::refresh_token_claims;
-use super::form::{Duplicated, Form, is_form};
+use super::form::is_form;
 
-static MISSING: Refusal = bad("invalid_request", "Token not provided");
 static UNSUPPORTED: Refusal = bad("unsupported_token_type", "Unsupported token type");
 
 /// `POST …/revoke`.
@@ -24,15 +23,11 @@ pub(super) fn answer(simulator: &Simulator, call: &Call) -> Reply {
 }
 
 fn checked(simulator: &Simulator, call: &Call) -> Reply {
-    let form = match Form::parse(&call.body) {
-        Ok(form) => form,
-        Err(Duplicated) => return Reply::refusal(&simulator.inner.traits.refusals.duplicated_parameter),
+    let token = match presented_token(simulator, call) {
+        Ok(token) => token,
+        Err(refusal) => return Reply::refusal(refusal),
     };
-    if let Err(refusal) = authenticate(simulator, call, &form) {
-        return Reply::refusal(refusal);
-    }
-    let Some(token) = form.get("token") else { return Reply::refusal(&MISSING) };
-    let Some(claims) = claims(simulator, token) else { return done("unknown_token") };
+    let Some(claims) = claims(simulator, &token) else { return done("unknown_token") };
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let kind = match text("typ") {
         "Refresh" => "refresh_token",

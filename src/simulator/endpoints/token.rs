@@ -3,12 +3,12 @@
 use axum::http::StatusCode;
 
 use super::super::Simulator;
-use super::super::client_auth::authenticate;
+use super::super::client_auth::form_of_client;
 use super::super::delivery::NOT_POLLED;
 use super::super::exchange::{Call, Reply};
 use super::super::requests::Poll;
 use super::super::tokens;
-use super::form::{Duplicated, Form, first, is_form};
+use super::form::{first, is_form};
 use super::refresh;
 
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
@@ -30,13 +30,10 @@ fn checked(simulator: &Simulator, call: &Call) -> Reply {
         Some(REFRESH_GRANT) => true,
         Some(_) => return Reply::refusal(&refusals.unsupported_grant),
     };
-    let form = match Form::parse(&call.body) {
+    let form = match form_of_client(simulator, call) {
         Ok(form) => form,
-        Err(Duplicated) => return Reply::refusal(&refusals.duplicated_parameter),
+        Err(refusal) => return Reply::refusal(refusal),
     };
-    if let Err(refusal) = authenticate(simulator, call, &form) {
-        return Reply::refusal(refusal);
-    }
     if is_refresh {
         return refresh::answer(simulator, call, &form);
     }

@@ -15,13 +15,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::super::Simulator;
-use super::super::client_auth::authenticate;
+use super::super::client_auth::form_of_client;
 use super::super::client_jwt::checked_actor;
 use super::super::exchange::{Call, Reply};
 use super::super::jose::base64url;
 use super::super::personality::{Refusal, bad};
 use super::super::tokens;
-use super::form::{Duplicated, Form, first, is_form};
+use super::form::{Form, first, is_form};
 
 /// Below the issuer.
 pub(in super::super) const PATH: &str = "/as/token";
@@ -70,13 +70,10 @@ fn checked(simulator: &Simulator, call: &Call) -> Reply {
         Some(GRANT) => {}
         Some(_) => return Reply::refusal(&refusals.unsupported_grant),
     }
-    let form = match Form::parse(&call.body) {
+    let form = match form_of_client(simulator, call) {
         Ok(form) => form,
-        Err(Duplicated) => return Reply::refusal(&refusals.duplicated_parameter),
+        Err(refusal) => return Reply::refusal(refusal),
     };
-    if let Err(refusal) = authenticate(simulator, call, &form) {
-        return Reply::refusal(refusal);
-    }
     let actor = match actor(simulator, &form) {
         Ok(actor) => actor,
         Err(rule) => return Reply::refusal_about(&ACTOR_TOKEN, rule),
