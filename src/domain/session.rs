@@ -221,6 +221,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::secret::Secret;
 
     const PICKED_UP: Timestamp = Timestamp::from_secs(1_800_000_000);
     const MICROSECOND: Duration = Duration::from_micros(1);
@@ -268,6 +269,62 @@ mod tests {
             assert_eq!(session.overdue(end), Some(reason));
             assert_eq!(session.idle_expires_at(), end, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn a_grant_that_dies_within_the_lag_of_the_last_use_does_so_for_want_of_use() {
+        let unused = session(Duration::ZERO, Some(Duration::from_mins(30).saturating_sub(USE_WRITE_LAG)));
+        let end = unused.grant_expires_at.expect("it is known");
+        assert_eq!(unused.overdue(end - MICROSECOND), None);
+        assert_eq!(unused.overdue(end), Some(SessionEndReason::Idle));
+        let sooner = Session { grant_expires_at: Some(end - MICROSECOND), ..unused };
+        assert_eq!(sooner.overdue(end - MICROSECOND), Some(SessionEndReason::ReauthRequired));
+    }
+
+    /// Tokens that arrive with the pick-up, whose refresh token lives for ten minutes.
+    fn tokens() -> Tokens {
+        Tokens {
+            access_token: Secret::new("access"),
+            access_expires_at: None,
+            refresh_token: Some(Secret::new("refresh")),
+            refresh_expires_at: Some(PICKED_UP + Duration::from_mins(10)),
+            id_token: Secret::new("id"),
+        }
+    }
+
+    #[test]
+    fn a_use_starts_a_refresh_once_half_of_the_refresh_token_s_life_has_passed() {
+        let half = PICKED_UP + Duration::from_mins(5);
+        let fresh = RefreshState::of_new_tokens(&tokens(), PICKED_UP);
+        assert_eq!(fresh, RefreshState { due_at: Some(half), ..RefreshState::default() });
+        assert!(!fresh.is_due(half));
+        assert!(fresh.is_due(half + MICROSECOND));
+        let without = Tokens { refresh_token: None, ..tokens() };
+        assert_eq!(half_life(&without, PICKED_UP), None);
+        let unknown = Tokens { refresh_expires_at: None, ..tokens() };
+        assert_eq!(half_life(&unknown, PICKED_UP), None);
+        assert!(!RefreshState::of_new_tokens(&unknown, PICKED_UP).is_due(half + MICROSECOND));
+    }
+
+    #[test]
+    fn no_use_starts_a_refresh_too_soon_after_a_failure_or_a_third_time_without_an_answer() {
+        let now = PICKED_UP + Duration::from_mins(6);
+        let fresh = RefreshState::of_new_tokens(&tokens(), PICKED_UP);
+        let failed = RefreshState { not_before: Some(now), failures: 1, ..fresh };
+        assert!(!failed.is_due(now - MICROSECOND));
+        assert!(failed.is_due(now));
+        let unanswered = |unanswered| RefreshState { unanswered, ..failed };
+        assert!(unanswered(MOST_UNANSWERED - 1).is_due(now));
+        assert!(!unanswered(MOST_UNANSWERED).is_due(now));
+        assert!(!unanswered(MOST_UNANSWERED + 1).is_due(now));
+    }
+
+    #[test]
+    fn a_session_retries_from_its_first_failed_refresh_on() {
+        let live = session(Duration::ZERO, None);
+        assert_eq!(live.upstream(), Upstream::Live);
+        let refresh = RefreshState { failures: 1, ..live.refresh };
+        assert_eq!(Session { refresh, ..live }.upstream(), Upstream::Retrying);
     }
 
     #[test]

@@ -46,7 +46,9 @@ pub fn client_assertion(input: &[u8]) -> bool {
     assert_eq!(payload["jti"], told.jti.as_str());
     let left = told.exp.as_secs() - NOW;
     assert!((1..=60).contains(&left), "it lives {left} s");
-    let made = numeric_date(&payload["iat"]).expect("without a date of its making");
-    assert!(told.exp.as_secs() - made <= 65, "it was made to live longer");
+    if let Some(iat) = payload.get("iat") {
+        let made = numeric_date(iat).expect("a date of its making that is none");
+        assert!(told.exp.as_secs() - made <= 65, "it was made to live longer");
+    }
     true
 }

@@ -116,6 +116,19 @@ async fn r_c_08_odd_members_that_nobody_reads_do_no_harm() {
 }
 
 #[tokio::test]
+async fn r_c_08_an_answer_may_be_as_large_as_its_limit_and_not_a_byte_larger() {
+    for (endpoint, most) in ENDPOINTS {
+        for (size, expected) in [(most, Verdict::Accepted), (most + 1, Verdict::Refused)] {
+            let verdict = told(endpoint, &[], |good| {
+                let filling = "a".repeat(size - good.len() - r#","x":"""#.len());
+                behind(good, format!(r#""x":"{filling}""#).as_bytes())
+            });
+            assert_eq!(verdict.await, expected, "{endpoint}: {size} bytes");
+        }
+    }
+}
+
+#[tokio::test]
 async fn r_c_08_what_is_no_well_formed_json_object_is_refused_at_every_endpoint() {
     let deep = format!(r#""x":{}{}"#, "[".repeat(40), "]".repeat(40));
     let abyss = format!(r#""x":{}"#, "[".repeat(30_000));

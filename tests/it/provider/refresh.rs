@@ -107,8 +107,11 @@ async fn rp_083_what_the_answer_leaves_out_stays_as_it_was() {
 async fn rp_084_an_id_token_that_continues_the_first_is_taken() {
     let setup = Setup::new().await;
     let request = setup.refresh_request().await;
-    let changes: [Change; 7] = [
+    let changes: [Change; 8] = [
         ("the same", |_| {}),
+        ("made five minutes ago", |claims| {
+            claims["iat"] = json!(claims["iat"].as_i64().expect("a date") - 300);
+        }),
         ("no auth_time", |claims| without(claims, "auth_time")),
         ("no national identifier", |claims| {
             without(claims, "SubjectNameID");

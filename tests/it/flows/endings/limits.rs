@@ -172,3 +172,20 @@ async fn an_approval_of_what_is_switched_off_is_handed_to_nobody() {
         stack.happens("the provider is told", async || stack.sessions().await[0]["logged_out"] == true).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_through_a_registration_that_the_application_may_use_no_longer_is_handed_to_nobody() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        let approved = stack.approved(DOCTOR).await;
+        let (before, rest) = stack.config.split_once("[registrations.psc]").expect("a registration");
+        let (registration, after) = rest.split_once("[applications.desk]").expect("an application");
+        let after = after.replace("registrations = [\"psc\"]", "registrations = [\"other\"]");
+        stack.reload(&format!(
+            "{before}[registrations.psc]{registration}[registrations.other]{registration}[applications.desk]{after}"
+        ));
+        stack.pick_up(&approved, Value::Null).await.expect_problem(403, "policy_not_met");
+        let failed = stack.read(&approved).await;
+        crate::flows::pace::assert_ended(&failed, "failed", "policy_not_met", &format!("{backend:?}"));
+    }
+}
