@@ -117,4 +117,7 @@ pub trait Targets: Send + Sync + 'static {
     /// Sends one call, once, and answers when the target's answer begins. It never follows a redirect, never sends
     /// anywhere but to the target's own scheme, host and port, and ends what is under way when it is dropped.
     async fn send(&self, target: &Target, call: TargetCall) -> Result<TargetAnswer, TargetError>;
+
+    /// Drops connections and keys of certificates that have gone. Asked for now and then: nobody may call any more.
+    fn tidy(&self);
 }
