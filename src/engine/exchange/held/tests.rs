@@ -173,20 +173,20 @@ fn no_more_sessions_are_held_than_there_is_room_for() {
 fn without_room_all_are_looked_at_once_in_a_while_and_meanwhile_the_first_goes() {
     let held = Exchanges::default();
     let most = u128::try_from(MOST_SESSIONS).expect("small");
-    let hold = |number, life, now| {
+    let fill = |number, life, now| {
         let begun = begin(&held, session(number), &place("dmp"), None, now);
         bring(&held, session(number), &place("dmp"), &begun, Some(life), now);
     };
     // The first ten live longest. All others have ended 90 s later.
     for number in 0..most {
-        hold(number, if number < 10 { 300 } else { 100 }, T0);
+        fill(number, if number < 10 { 300 } else { 100 }, T0);
     }
     held.sweep(after(89));
     let soon = after(89) + Duration::from_millis(1500);
     let just_before = after(89) + Duration::from_millis(999);
-    hold(most, 300, just_before);
+    fill(most, 300, just_before);
     assert_eq!(held.sessions().len(), MOST_SESSIONS, "not looked at again within a second");
     assert!(!held.has(session(0)), "the first goes");
-    hold(most + 1, 300, soon);
+    fill(most + 1, 300, soon);
     assert_eq!(held.sessions().len(), 9 + 2, "what has come to its end has gone, and nothing else");
 }
