@@ -3,6 +3,7 @@
 
 mod ends;
 mod failures;
+mod http_2;
 mod messages;
 mod over;
 mod refusals;
