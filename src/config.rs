@@ -129,6 +129,7 @@ fn read(context: Context, table: &Table) -> Result<Config, Problems> {
         ("ops", ops.map(|listener| listener.bind)),
     ];
     look_over(&context, &binds, &applications);
+    targets::look_over(&context, clients.as_ref(), &targets);
     let mode = context.mode;
     let (problems, warnings) = context.into_findings();
     match (store, key_ring, clients, ops) {

@@ -9,7 +9,7 @@ pub mod outbound;
 pub mod tls;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// Makes aws-lc-rs the process's TLS provider. Call it first in `main` and in every test that does TLS; further
 /// calls do nothing.

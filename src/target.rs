@@ -10,7 +10,7 @@ mod headers;
 mod location;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use http::uri::PathAndQuery;
@@ -87,29 +87,29 @@ impl Targets {
         registration: &RegistrationName,
         x5t: Option<&str>,
     ) -> Result<Outbound, TargetError> {
-        let key = (target.clone(), registration.clone(), x5t.map(str::to_owned));
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clients.get(&key) {
-            return Ok(known.clone());
-        }
         let unreachable = |why: &str| {
             tracing::error!(target.name = %target, %registration, why, "a target cannot be called");
             TargetError::Unreachable
         };
         let settings = self.settings.get(target).ok_or_else(|| unreachable("it is not configured"))?;
         let certificate = |x5t| (self.certificates)(registration, x5t);
+        // Asked first: one that has gone is not shown any more, on a connection that is there already either.
         let identity = match x5t.map(certificate) {
             Some(None) => return Err(unreachable("the certificate of the token is no longer there")),
             Some(found) => found,
             None => None,
         };
+        let key = (target.clone(), registration.clone(), x5t.map(str::to_owned));
+        if let Some(known) = self.lock().get(&key) {
+            return Ok(known.clone());
+        }
+        // Reads files, perhaps: nobody else waits for that. Whoever is first has made it for all.
         let client = outbound(settings, identity).map_err(|error| unreachable(&error.to_string()))?;
-        // What belongs to certificates that have gone serves nobody any more.
-        clients.retain(|(_, registration, x5t), _| {
-            x5t.as_ref().is_none_or(|x5t| (self.certificates)(registration, x5t).is_some())
-        });
-        clients.insert(key, client.clone());
-        Ok(client)
+        Ok(self.lock().entry(key).or_insert(client).clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Outbound>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,6 +191,12 @@ impl crate::engine::ports::Targets for Targets {
         let body = Download::new(body, target.timeout, place).boxed_unsync();
         Ok(TargetAnswer { status: parts.status, headers, leads, body })
     }
+
+    fn tidy(&self) {
+        self.lock().retain(|(_, registration, x5t), _| {
+            x5t.as_ref().is_none_or(|x5t| (self.certificates)(registration, x5t).is_some())
+        });
+    }
 }
 
 /// The path of a call: the base without its final slash, then what the caller asks for; the base itself where that is
@@ -221,3 +227,6 @@ fn failure(error: &OutboundError) -> TargetError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

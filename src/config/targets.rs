@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificates;
+use super::listeners::ClientsListener;
 use super::providers::ProviderSettings;
-use super::reader::Reader;
+use super::reader::{Context, Reader};
 use super::registrations::{RegistrationCredential, RegistrationSettings};
 use super::secrets;
 use crate::crypto::ring::KeyRing;
@@ -67,6 +68,19 @@ pub(super) fn read(
         .sections()
         .filter_map(|(name, reader)| read_one(name, &reader, &surroundings))
         .collect()
+}
+
+/// Calls of targets have places at the listener too, until their answers begin.
+pub(super) fn look_over(context: &Context, clients: Option<&ClientsListener>, targets: &[TargetSettings]) {
+    let Some(clients) = clients else { return };
+    let calls: u64 = targets.iter().map(|settings| u64::from(settings.target.max_requests)).sum();
+    let places = u64::from(clients.max_requests);
+    if calls * 4 > places * 3 {
+        let what =
+            format!("is {places}, and targets that hang may have {calls} of them (their max_requests)");
+        let fix = "raise it, or lower max_requests of targets, so that there is room for everything else";
+        context.warn("listeners.clients.max_requests", what, fix);
+    }
 }
 
 fn read_one(name: &str, reader: &Reader<'_>, surroundings: &Surroundings<'_>) -> Option<TargetSettings> {

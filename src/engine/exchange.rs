@@ -159,8 +159,9 @@ impl Engine {
         let work = async move {
             // From before the sending: a token must not be thought to live longer than it does.
             let asked_at = engine.clock.monotonic();
+            let over_at = asked_at + job.session.expires_at.since(engine.clock.now());
             let outcome: Outcome = match engine.try_exchange(&job).await {
-                Ok(got) => Ok(begun.token(got.access_token, got.x5t, got.expires_in, asked_at)),
+                Ok(got) => Ok(begun.token(got.access_token, got.x5t, got.expires_in, asked_at, over_at)),
                 Err(failure) => Err(failure),
             };
             if let Err(Failure::Store(error)) = &outcome {

@@ -2,17 +2,20 @@
 //!
 //! It is a use of the session, and whatever the target says ends no session. A target's 401 has the exchanged token
 //! replaced once; a call that may be repeated is, once; then the answer is the target's. No lock and no connection to
-//! the database is held while a target is waited for, and a target that hangs holds nothing but its own places.
+//! the database is held while a target is waited for, and a target that hangs holds nothing but its own places. No call
+//! outlives its session.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod pace;
+mod places;
+mod ward;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 use super::Engine;
 use super::exchange::{ExchangeError, Exchanged};
@@ -21,6 +24,9 @@ use super::session::{HandleCall, SessionError, SessionView};
 use crate::domain::names::{ApplicationName, TargetName};
 use crate::domain::session::Session;
 use crate::domain::target::{PathRefused, Target};
+use pace::Paced;
+pub(super) use places::Places;
+use ward::{Claim, Ward};
 
 /// The longest body that is kept so that it can be sent again. Only of calls that may be repeated, and only where its
 /// length is announced.
@@ -29,18 +35,9 @@ pub const REPLAYABLE: u64 = 64 * 1024;
 /// The methods whose calls may be repeated (RFC 9110 §9.2.2), among those that targets may allow.
 const IDEMPOTENT: [Method; 5] = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
 
-/// Calls under way, by target.
-#[derive(Default)]
-pub(super) struct Places(Mutex<HashMap<TargetName, Arc<Semaphore>>>);
-
-impl Places {
-    fn enter(&self, target: &Target) -> Option<CallPlace> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = usize::try_from(target.max_requests).unwrap_or(Semaphore::MAX_PERMITS);
-        let of_target = places.entry(target.name.clone()).or_insert_with(|| Arc::new(Semaphore::new(limit)));
-        Arc::clone(of_target).try_acquire_owned().ok().map(CallPlace::new)
-    }
-}
+/// The methods whose bodies are sent with their length or not at all: servers do not expect one, and a body that they
+/// leave on the connection would be their next request (RFC 9110 §9.3.1).
+const UNFRAMED: [Method; 2] = [Method::GET, Method::HEAD];
 
 /// A call for a target, as it came.
 pub struct Forward {
@@ -88,10 +85,13 @@ pub enum ForwardRefusal {
     /// The path is one that no target is called at.
     #[error("the path is not forwarded")]
     Path(#[source] PathRefused),
+    /// A body whose length is not announced, of a method that is sent none of that kind.
+    #[error("the body has no length, and the method is sent none without")]
+    LengthMissing,
     /// The announced body is longer than the target's limit.
     #[error("the body is too long for the target")]
     TooLarge,
-    /// As many calls as it may have are under way.
+    /// As many calls as it may have are under way, in all or of this session.
     #[error("too many calls of the target are under way")]
     Overloaded,
     /// There is no token for it.
@@ -140,8 +140,8 @@ impl Engine {
     ) -> Result<Forwarded, ForwardError> {
         let view = self.use_session(call, true).await.map_err(ForwardError::Session)?;
         // A back end that acts with the session of another application is itself the one who calls.
-        let caller = call.back_end.as_ref().map_or(&view.session.application, |back_end| &back_end.name);
-        match self.forward_for(&view, caller, forward).await {
+        let back_end = call.back_end.as_ref().map(|back_end| &back_end.name);
+        match self.forward_for(&view, back_end, forward).await {
             Ok(answer) => Ok(Forwarded { session: view.session, answer }),
             Err(ForwardRefusal::Exchange(ExchangeError::Session(error))) => Err(ForwardError::Session(error)),
             Err(why) => Err(ForwardError::Refused { session: Box::new(view.session), why }),
@@ -151,13 +151,14 @@ impl Engine {
     async fn forward_for(
         self: &Arc<Self>,
         view: &SessionView,
-        caller: &ApplicationName,
+        back_end: Option<&ApplicationName>,
         forward: Forward,
     ) -> Result<TargetAnswer, ForwardRefusal> {
         let Forward { target, head, body } = forward;
         let target = target.and_then(|name| self.directory.load().target(&name).cloned());
         let target = target.ok_or(ForwardRefusal::Unknown)?;
-        if !target.is_open_to(caller, &view.session.registration) {
+        let session = &view.session;
+        if !target.is_open_to(back_end.unwrap_or(&session.application), &session.registration) {
             return Err(ForwardRefusal::Closed);
         }
         let head = head.map_err(ForwardRefusal::Path)?;
@@ -167,12 +168,38 @@ impl Engine {
         if body.size_hint().lower() > target.request_max {
             return Err(ForwardRefusal::TooLarge);
         }
-        let place = self.places.enter(&target).ok_or(ForwardRefusal::Overloaded)?;
+        if UNFRAMED.contains(&head.method) && !body.is_end_stream() && body.size_hint().exact().is_none() {
+            return Err(ForwardRefusal::LengthMissing);
+        }
+        let place = self.places.enter(&target, session.session_id).ok_or(ForwardRefusal::Overloaded)?;
         let broken = |_| ForwardRefusal::Target(TargetError::BodyBroken);
         let body = sendable(&head.method, body).await.map_err(broken)?;
-        let session_id = view.session.session_id;
+        let claim = Claim { target: target.name.clone(), back_end: back_end.cloned() };
+        let ward = self.ward(session, claim);
+        let way = Way { engine: self, session, target: &target, head: &head, place };
+        tokio::select! {
+            biased;
+            () = ward.over() => Err(self.why_broken_off(session.session_id).await),
+            answer = self.call(view, &way, body, &ward) => {
+                answer.map(|answer| TargetAnswer { body: ward.hold(answer.body), ..answer })
+            }
+        }
+    }
+
+    /// Sends a call, and once more where the target has refused its token and it may be repeated.
+    async fn call(
+        self: &Arc<Self>,
+        view: &SessionView,
+        way: &Way<'_>,
+        body: Sendable,
+        ward: &Ward,
+    ) -> Result<TargetAnswer, ForwardRefusal> {
+        let (session_id, target) = (way.session.session_id, way.target);
         let (first, again) = match body {
-            Sendable::Once(body) => (body, None),
+            Sendable::Once(body) => {
+                let paced = Paced::new(body, self.clock.clone()).boxed_unsync();
+                (ward.hold(paced), None)
+            }
             Sendable::Again(bytes) => {
                 if !bytes.is_empty() {
                     // It took its time to arrive: no call is opened for a session that has ended meanwhile.
@@ -181,18 +208,17 @@ impl Engine {
                 (whole(bytes.clone()), Some(bytes))
             }
         };
-        let exchanged = self.exchange(view, &target, None).await.map_err(ForwardRefusal::Exchange)?;
-        let way = Way { engine: self, session: &view.session, target: &target, head: &head, place };
+        let exchanged = self.exchange(view, target, None).await.map_err(ForwardRefusal::Exchange)?;
         let answer = way.send(&exchanged, first).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
         let Some(bytes) = again else {
             // The caller's next call then has a token that is not known to be refused.
-            self.replace_exchanged(view, &target, &exchanged);
+            self.replace_exchanged(view, target, &exchanged);
             return Ok(answer);
         };
-        match self.exchange(view, &target, Some(&exchanged)).await {
+        match self.exchange(view, target, Some(&exchanged)).await {
             Ok(renewed) if !renewed.is_same(&exchanged) => {
                 // The target took its time, and the token may have been held.
                 self.still_active(session_id).await.map_err(ForwardRefusal::Exchange)?;

@@ -71,6 +71,7 @@ impl Engine {
         }
         if pass.is_multiple_of(PASSES_BETWEEN_HOUSEKEEPING) {
             self.end_switched_off().await;
+            self.targets.tidy();
             self.housekeep(now).await?;
         }
         if pass.is_multiple_of(PASSES_BETWEEN_COUNTS) {

@@ -1,4 +1,4 @@
-//! Certificates, listeners and clients for the tests of this module.
+//! Certificates, listeners and clients for the tests of this module, and of those who make clients with it.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;

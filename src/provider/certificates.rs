@@ -137,7 +137,7 @@ impl Certificates {
         for (place, (files, known)) in self.files.iter().zip(watched.iter_mut()).enumerate() {
             match known.look(stamp(files), || client(files, &self.settings, now)) {
                 None => {}
-                Some(Ok((x5t, client))) => self.swap(place, x5t, client, now),
+                Some(Ok((x5t, client))) => self.swap(place, x5t, client),
                 Some(Err(error)) => tracing::error!(
                     registration = %self.registration,
                     certificate = %files.cert.display(),
@@ -147,9 +147,25 @@ impl Certificates {
                 ),
             }
         }
+        self.forget_expired(now);
     }
 
-    fn swap(&self, place: usize, x5t: String, client: Client, now: Timestamp) {
+    /// Drops what was replaced and has expired: no server takes it any more, and its key need not be here.
+    fn forget_expired(&self, now: Timestamp) {
+        let current = self.current.load();
+        let is_kept = |places: &[String], x5t: &String, client: &Client| {
+            client.not_after >= now || places.contains(x5t)
+        };
+        if current.clients.iter().all(|(x5t, client)| is_kept(&current.places, x5t, client)) {
+            return;
+        }
+        let mut set = Set::clone(&current);
+        let Set { places, clients, .. } = &mut set;
+        clients.retain(|x5t, client| is_kept(places, x5t, client));
+        self.current.store(Arc::new(set));
+    }
+
+    fn swap(&self, place: usize, x5t: String, client: Client) {
         let mut set = Set::clone(&self.current.load());
         if set.places.get(place).is_some_and(|known| *known == x5t) {
             return;
@@ -164,8 +180,6 @@ impl Certificates {
             known.clone_from(&x5t);
         }
         set.clients.insert(x5t, client);
-        let Set { places, clients, .. } = &mut set;
-        clients.retain(|x5t, client| client.not_after >= now || places.contains(x5t));
         self.current.store(Arc::new(set));
     }
 }

@@ -138,6 +138,7 @@ impl Clients {
                 keys.reload(now);
             }
         }
+        self.exchanges.retain(|registration, x5t| self.identity(registration, x5t).is_some());
     }
 
     /// Every configured certificate and when it expires.

@@ -169,6 +169,22 @@ fn deny_by_default_is_said() {
 }
 
 #[test]
+fn targets_that_may_fill_the_listener_are_a_warning() {
+    // Another target beside it: 64 and 32 calls.
+    let more =
+        TARGET.replace("targets.dmp", "targets.mss").replace("environment", "max_requests = 32\nenvironment");
+    for (places, is_told) in [(128, false), (127, true), (32, true)] {
+        let mut house = House::with(&format!("{BASE}{TARGET}{more}"));
+        house.set("listeners.clients.max_requests", Some(&places.to_string()));
+        let told: Vec<Problem> = house.good().warnings;
+        let found = told.iter().find(|warning| warning.path == "listeners.clients.max_requests");
+        assert_eq!(found.is_some(), is_told, "{places}: {told:?}");
+        assert!(found.is_none_or(|warning| warning.what.contains("96 of them")), "{found:?}");
+    }
+    assert!(house().good().warnings.iter().all(|warning| !warning.path.starts_with("listeners")));
+}
+
+#[test]
 fn the_values_of_a_target_arrive() {
     let mut house = house();
     let TargetSettings { target: bare, ca, exchange_ca } = target(&house);

@@ -3,7 +3,7 @@
 //! In memory only, wiped when they are dropped: at their end, at the session's, or when there are too many. Nothing here
 //! says that a session is still active: whoever asks has read it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::domain::secret::Secret;
 
 /// Sessions whose tokens are held at once. Each has as many as there are targets and *exercices* in use.
 const MOST_SESSIONS: usize = 20_000;
+
+/// Where there is no room, all are looked at for what has come to its end, and not again for so long.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// How long a token is held whose life nobody said.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(60);
@@ -106,16 +109,17 @@ impl Begun {
         self.finished.subscribe()
     }
 
-    /// The token that it has brought.
+    /// The token that it has brought. It is not held beyond `over_at`, the absolute end of its session.
     pub(super) fn token(
         &self,
         access_token: Secret,
         x5t: Option<String>,
         expires_in: Option<Duration>,
         asked_at: Monotonic,
+        over_at: Monotonic,
     ) -> Exchanged {
         let life = expires_in.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
-        let good_until = asked_at + life.saturating_sub(MARGIN.min(life / 4));
+        let good_until = (asked_at + life.saturating_sub(MARGIN.min(life / 4))).min(over_at);
         Exchanged { access_token, x5t, number: self.number, good_until, replaced_at: self.replaced_at }
     }
 }
@@ -127,6 +131,9 @@ pub(in crate::engine) struct Exchanges(Mutex<Sessions>);
 #[derive(Default)]
 struct Sessions {
     by_id: HashMap<SessionId, HashMap<Place, Slot>>,
+    /// In the order in which they came. Those that have gone stay here until the next sweep.
+    arrived: VecDeque<SessionId>,
+    swept_at: Monotonic,
     last_number: u64,
 }
 
@@ -157,7 +164,7 @@ impl Exchanges {
         let number = sessions.last_number;
         let (finished, waiting) = watch::channel(None);
         sessions.make_room(session_id, now);
-        let places = sessions.by_id.entry(session_id).or_default();
+        let places = sessions.places(session_id);
         let replaces = match places.insert(place.clone(), Slot::UnderWay { number, waiting }) {
             Some(Slot::Held(token)) => Some(token),
             _ => None,
@@ -230,7 +237,15 @@ impl Exchanged {
 }
 
 impl Sessions {
+    fn places(&mut self, session_id: SessionId) -> &mut HashMap<Place, Slot> {
+        self.by_id.entry(session_id).or_insert_with(|| {
+            self.arrived.push_back(session_id);
+            HashMap::new()
+        })
+    }
+
     fn sweep(&mut self, now: Monotonic) {
+        self.swept_at = now;
         self.by_id.retain(|_, places| {
             places.retain(|_, slot| match slot {
                 Slot::UnderWay { waiting, .. } => waiting.has_changed().is_ok(),
@@ -239,18 +254,22 @@ impl Sessions {
             });
             !places.is_empty()
         });
+        self.arrived.retain(|session_id| self.by_id.contains_key(session_id));
     }
 
-    /// One more session fits afterwards. Any of the others may be the one that goes: it only costs another exchange.
+    /// One more session fits afterwards. Where no room can be had otherwise, the one goes that came first: it only costs
+    /// another exchange. Everybody waits while all are looked at, so that is done once in a while.
     fn make_room(&mut self, session_id: SessionId, now: Monotonic) {
         if self.by_id.len() < MOST_SESSIONS || self.by_id.contains_key(&session_id) {
             return;
         }
-        self.sweep(now);
-        if self.by_id.len() >= MOST_SESSIONS
-            && let Some(other) = self.by_id.keys().next().copied()
+        if now.since(self.swept_at) >= BETWEEN_SWEEPS {
+            self.sweep(now);
+        }
+        while self.by_id.len() >= MOST_SESSIONS
+            && let Some(first) = self.arrived.pop_front()
         {
-            self.by_id.remove(&other);
+            self.by_id.remove(&first);
         }
     }
 }

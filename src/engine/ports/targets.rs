@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use thiserror::Error;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::names::RegistrationName;
 use crate::domain::secret::Secret;
@@ -23,14 +22,14 @@ pub type TargetBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 /// One of the calls that a target may have under way; given back when the last clone is dropped.
 #[derive(Clone)]
 pub struct CallPlace {
-    _permit: Arc<OwnedSemaphorePermit>,
+    _taken: Arc<dyn Send + Sync>,
 }
 
 impl CallPlace {
-    /// Holds the permit.
+    /// Holds what gives the place back when it is dropped.
     #[must_use]
-    pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: Arc::new(permit) }
+    pub fn new(taken: impl Send + Sync + 'static) -> Self {
+        Self { _taken: Arc::new(taken) }
     }
 }
 
@@ -117,4 +116,7 @@ pub trait Targets: Send + Sync + 'static {
     /// Sends one call, once, and answers when the target's answer begins. It never follows a redirect, never sends
     /// anywhere but to the target's own scheme, host and port, and ends what is under way when it is dropped.
     async fn send(&self, target: &Target, call: TargetCall) -> Result<TargetAnswer, TargetError>;
+
+    /// Drops connections and keys of certificates that have gone. Asked for now and then: nobody may call any more.
+    fn tidy(&self);
 }

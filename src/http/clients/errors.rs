@@ -142,10 +142,14 @@ fn refused(why: &ForwardRefusal) -> Problem {
             Problem::new(Code::TargetNotAllowed).detail("The target does not allow this method at this path.")
         }
         ForwardRefusal::Path(source) => Problem::new(Code::TargetNotAllowed).detail(path_detail(*source)),
+        ForwardRefusal::LengthMissing => Problem::invalid_request(vec![FieldError::new(
+            "",
+            "length",
+            "the body of a GET or HEAD must announce its length (Content-Length)",
+        )]),
         ForwardRefusal::TooLarge => too_large(),
-        ForwardRefusal::Overloaded => {
-            Problem::new(Code::Overloaded).detail("Too many calls of this target are under way.")
-        }
+        ForwardRefusal::Overloaded => Problem::new(Code::Overloaded)
+            .detail("Too many calls of this target are under way, in all or of this session."),
         ForwardRefusal::Exchange(source) => exchange(source),
         ForwardRefusal::Target(source) => target(*source),
     }

@@ -3,11 +3,16 @@
 
 mod ends;
 mod failures;
+mod http_2;
 mod messages;
+mod over;
 mod refusals;
 mod replays;
+mod shares;
 mod streams;
 mod zoo;
+
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,7 +92,12 @@ async fn raw(stack: &Stack, session: &Caller, line: &str, headers: &str, body: &
 
 /// The same, before anything of the answer is read.
 async fn open(stack: &Stack, session: &Caller, line: &str, headers: &str, body: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(stack.app().clients()).await.expect("it listens");
+    open_at(stack.app().clients(), session, line, headers, body).await
+}
+
+/// The same, at a node that listens here.
+async fn open_at(node: SocketAddr, session: &Caller, line: &str, headers: &str, body: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(node).await.expect("it listens");
     let head = format!(
         "{line} HTTP/1.1\r\nhost: relais\r\nauthorization: Bearer {}\r\n{headers}\r\n{body}",
         session.token()

@@ -36,6 +36,25 @@ async fn r_g_04_a_replaced_certificate_serves_new_logins_and_the_old_one_its_gra
 }
 
 #[tokio::test]
+async fn r_g_04_a_replaced_certificate_goes_with_its_key_when_it_has_expired() {
+    let pki = Pki::new();
+    let op = listen(&pki, "localhost").await;
+    let files = [pki.write("client", &pki.client(30))];
+    let setup = Setup::at(op, by_certificate(&pki, &files));
+    let in_use = || setup.clients.certificate_in_use(&setup.registration).expect("one");
+    let is_there = |x5t: &str| setup.clients.identity(&setup.registration, x5t).is_some();
+    let old = in_use();
+    pki.write("client", &pki.client(60));
+    setup.clients.reload();
+    let new = in_use();
+    assert!(old != new && is_there(&old) && is_there(&new));
+    setup.clock.advance(Duration::from_hours(31 * 24));
+    // No file has changed.
+    setup.clients.reload();
+    assert!(!is_there(&old) && is_there(&new));
+}
+
+#[tokio::test]
 async fn r_g_04_a_changed_file_is_seen_without_being_told() {
     let pki = Pki::new();
     let op = listen(&pki, "localhost").await;

@@ -186,4 +186,11 @@ impl Caller {
         let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());
         request.send().await.expect("an answer")
     }
+
+    /// A call whose body is handed over piece by piece, and its response, which is read likewise.
+    pub async fn stream(&self, method: Method, path: &str, body: reqwest::Body) -> reqwest::Response {
+        let request =
+            self.client.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
+        request.body(body).send().await.expect("an answer")
+    }
 }

@@ -4,6 +4,9 @@ use super::*;
 
 const T0: Monotonic = Monotonic(Duration::from_secs(1000));
 
+/// Beyond every token's end.
+const FAR: Monotonic = Monotonic(Duration::from_secs(1_000_000));
+
 fn session(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }
@@ -35,7 +38,7 @@ fn bring(
     life: Option<u64>,
     now: Monotonic,
 ) {
-    let token = begun.token(Secret::new("token"), None, life.map(Duration::from_secs), now);
+    let token = begun.token(Secret::new("token"), None, life.map(Duration::from_secs), now, FAR);
     held.finish(session, place, begun, Ok(token), Duration::ZERO, now);
 }
 
@@ -82,6 +85,16 @@ fn a_token_is_held_until_shortly_before_its_end() {
     bring(&held, session(1), &place("dmp"), &begun, Some(u64::MAX), T0);
     held.sweep(after(24 * 3600));
     assert!(!held.has(session(1)), "a day at most");
+}
+
+#[test]
+fn no_token_is_held_beyond_its_session_s_absolute_end() {
+    let held = Exchanges::default();
+    let begun = begin(&held, session(1), &place("dmp"), None, T0);
+    let brought = begun.token(Secret::new("token"), None, Some(Duration::from_secs(300)), T0, after(20));
+    held.finish(session(1), &place("dmp"), &begun, Ok(brought), Duration::ZERO, T0);
+    assert!(token(&held, session(1), &place("dmp"), after(19)).is_some());
+    assert!(token(&held, session(1), &place("dmp"), after(20)).is_none());
 }
 
 #[test]
@@ -149,8 +162,31 @@ fn no_more_sessions_are_held_than_there_is_room_for() {
         bring(&held, session(number), &place("dmp"), &begun, Some(300), T0);
     }
     assert_eq!(held.sessions().len(), MOST_SESSIONS);
+    assert!(!held.has(session(99)) && held.has(session(100)), "those that came first have gone");
     // Where some have come to their end, none of the others has to go.
     let begun = begin(&held, session(u128::MAX), &place("dmp"), None, after(295));
     bring(&held, session(u128::MAX), &place("dmp"), &begun, Some(300), after(295));
     assert_eq!(held.sessions(), [session(u128::MAX)]);
+}
+
+#[test]
+fn without_room_all_are_looked_at_once_in_a_while_and_meanwhile_the_first_goes() {
+    let held = Exchanges::default();
+    let most = u128::try_from(MOST_SESSIONS).expect("small");
+    let fill = |number, life, now| {
+        let begun = begin(&held, session(number), &place("dmp"), None, now);
+        bring(&held, session(number), &place("dmp"), &begun, Some(life), now);
+    };
+    // The first ten live longest. All others have ended 90 s later.
+    for number in 0..most {
+        fill(number, if number < 10 { 300 } else { 100 }, T0);
+    }
+    held.sweep(after(89));
+    let soon = after(89) + Duration::from_millis(1500);
+    let just_before = after(89) + Duration::from_millis(999);
+    fill(most, 300, just_before);
+    assert_eq!(held.sessions().len(), MOST_SESSIONS, "not looked at again within a second");
+    assert!(!held.has(session(0)), "the first goes");
+    fill(most + 1, 300, soon);
+    assert_eq!(held.sessions().len(), 9 + 2, "what has come to its end has gone, and nothing else");
 }

@@ -10,8 +10,8 @@ use super::{API, at, like_api, open, raw, signed_in};
 use crate::support::downstream::{Connection, Downstream};
 use crate::support::stack::{BACKENDS, Backend};
 
-/// A server that answers with `begin` and then waits for the other side to go.
-async fn waiting(begin: &'static str) -> (Downstream, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+/// A server that answers with `begin` and then waits for the other side to go; how many came, how many have gone.
+pub async fn waiting(begin: &'static str) -> (Downstream, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (came, gone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (arrived, left) = (came.clone(), gone.clone());
     let downstream = Downstream::new(move |mut connection: Connection| {
@@ -74,25 +74,28 @@ async fn a_target_that_hangs_costs_nobody_else_anything() {
     for backend in BACKENDS {
         let (stack, session) = signed_in(backend, &format!("{API}{few}")).await;
         session.get("/v1/targets/few/x").await.expect(200);
+        // Two people, for each has a share of the places only.
+        let other = stack.relais.bearer(&stack.sign_in("899700000002").await.text("/session_handle"));
+        let third = stack.relais.bearer(&stack.sign_in("899700000003").await.text("/session_handle"));
         stack.fault(json!({ "endpoint": "target", "action": "hang", "count": 2 })).await;
         let hanging = [
             open(&stack, &session, "GET /v1/targets/few/x", "", "").await,
-            open(&stack, &session, "GET /v1/targets/few/x", "", "").await,
+            open(&stack, &other, "GET /v1/targets/few/x", "", "").await,
         ];
         stack.eventually("both hang", || async { super::calls(&stack, "target").await == 3 }).await;
-        let refused = session.get("/v1/targets/few/x").await.expect_problem(503, "overloaded");
+        let refused = third.get("/v1/targets/few/x").await.expect_problem(503, "overloaded");
         assert_eq!(refused.header("relais-answer"), Some("relais"));
         assert!(refused.header("retry-after").is_some());
-        // Everything else goes on: the same session, its other target, other logins.
+        // Everything else goes on: the same sessions, their other target, other logins.
         for _ in 0..20 {
             session.get("/v1/session").await.expect(200);
             session.get("/v1/targets/api/x").await.expect(200);
         }
-        stack.sign_in("899700000003").await;
+        stack.sign_in("899700000004").await;
         drop(hanging);
         stack
             .eventually("the places are free again", || async {
-                session.get("/v1/targets/few/x").await.status.as_u16() == 200
+                third.get("/v1/targets/few/x").await.status.as_u16() == 200
             })
             .await;
     }
