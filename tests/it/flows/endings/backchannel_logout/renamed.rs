@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::sessions::{assert_ended, holder};
 use crate::support::database::Database;
@@ -73,9 +73,8 @@ async fn rp_105_who_leaves_before_his_new_tokens_are_here_stays_signed_out() {
         stack
             .happens("they are revoked", async || {
                 let revoked = stack.sessions().await[0]["revoked"].clone();
-                let count = |kind: &str| {
-                    revoked.as_array().into_iter().flatten().filter(|it| **it == Value::from(kind)).count()
-                };
+                let count =
+                    |kind: &str| revoked.as_array().into_iter().flatten().filter(|it| **it == kind).count();
                 (count("refresh_token"), count("access_token")) == (2, 1)
             })
             .await;
