@@ -42,6 +42,7 @@ mod poller;
 pub mod ports;
 mod pushed;
 pub mod read_login;
+mod readings;
 mod refresh;
 pub mod session;
 pub mod start_login;
@@ -98,6 +99,8 @@ pub struct Engine {
     outbox: outbox::Outbox,
     /// The refreshes under way in this process, one per session.
     refreshes: under_way::UnderWay<SessionId>,
+    /// What many uses of one session ask for at once.
+    uses: session::Uses,
     exchanges: exchange::Exchanges,
     /// Calls of targets under way.
     places: forward::Places,
@@ -137,6 +140,7 @@ impl Engine {
             userinfo: userinfo::Reads::default(),
             outbox: outbox::Outbox::default(),
             refreshes: under_way::UnderWay::default(),
+            uses: session::Uses::default(),
             exchanges: exchange::Exchanges::default(),
             places: forward::Places::default(),
             reconfigured: Notify::new(),

@@ -80,6 +80,7 @@ impl Engine {
             by: by.clone(),
             jti: told.jti,
             sid: told.sid.clone(),
+            sub: told.sub.clone(),
             attempt: self.attempt(),
             now,
             until: told.until,

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::ports::{Actor, StoreError};
 use super::session::{HandleCall, SessionError, SessionView};
 use super::{CutShort, Engine};
-use crate::crypto::token::{Parsed, handle_candidates, parse};
+use crate::crypto::token::{Parsed, parse};
 use crate::domain::application::Application;
 use crate::domain::secret::{Secret, SessionHandle};
 use crate::domain::session::SessionState;
@@ -74,8 +74,7 @@ impl Engine {
         caller: &Application,
         handle: &SessionHandle,
     ) -> Result<Option<SessionView>, SessionError> {
-        let candidates = handle_candidates(&self.ring, handle);
-        let Some(presented) = self.store.session_by_handle(&candidates).await? else { return Ok(None) };
+        let Some(presented) = self.opened(handle).await? else { return Ok(None) };
         let session = &presented.session;
         let is_live = caller.may_act_with(session)
             && session.state == SessionState::Active

@@ -132,8 +132,12 @@ impl Engine {
         match answer {
             RefreshAnswer::Refreshed(fresh) => self.renewed(sending, *fresh).await,
             // Of an answer whose ID token is refused nothing is told back: nobody knows whose tokens they are.
-            RefreshAnswer::Refused => self.end_refused(&sending, false).await,
-            RefreshAnswer::NotBelieved => self.end_refused(&sending, true).await,
+            RefreshAnswer::Refused => {
+                self.end_refused(session, sending.attempt, SessionEndReason::ReauthRequired, false).await;
+            }
+            RefreshAnswer::NotBelieved => {
+                self.end_refused(session, sending.attempt, SessionEndReason::ReauthRequired, true).await;
+            }
             RefreshAnswer::Declined { retry_after } => {
                 let wait = back_off(session.refresh.failures).max(retry_after.unwrap_or_default());
                 self.missed(&sending, false, Some(wait)).await;
@@ -181,6 +185,10 @@ impl Engine {
                 return;
             }
             Some(RenewalOutcome::Over) => "the session has ended",
+            Some(RenewalOutcome::LoggedOut) => {
+                self.end_refused(session, self.attempt(), SessionEndReason::IdpLogout, false).await;
+                "the provider has logged the person out"
+            }
             None => "they could not be written",
         };
         metrics::refreshed("late");
@@ -194,12 +202,16 @@ impl Engine {
     }
 
     /// At once and for good: the person must sign in again.
-    async fn end_refused(&self, sending: &Sending, not_believed: bool) {
-        let session = &sending.job.session;
-        let reason = SessionEndReason::ReauthRequired;
+    async fn end_refused(
+        &self,
+        session: &Session,
+        attempt: Attempt,
+        reason: SessionEndReason,
+        not_believed: bool,
+    ) {
         let end = EndRefused {
             session_id: session.session_id,
-            attempt: sending.attempt,
+            attempt,
             generation: session.refresh.generation,
             now: self.clock.now(),
             reason,

@@ -10,11 +10,13 @@ use thiserror::Error;
 use super::authenticate::{CallerCertificate, certificate_matches};
 use super::hub::Subscription;
 use super::ports::{Actor, Changed, Presented, RecordUse, SessionTransition, StoreError, UseOutcome};
+use super::readings::Readings;
 use super::{CutShort, Engine};
+use crate::crypto::ring::KeyedHash;
 use crate::crypto::token::handle_candidates;
 use crate::domain::application::Application;
 use crate::domain::grant::GrantClaims;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{GrantId, SessionId};
 use crate::domain::secret::{Secret, SessionHandle};
 use crate::domain::session::{READABLE_AFTER_END, Session, SessionEndReason, SessionState, USE_WRITE_LAG};
 use crate::domain::support_code::SupportCode;
@@ -73,6 +75,19 @@ pub enum SessionError {
     UserinfoUnavailable(SupportCode),
 }
 
+/// What the uses of one session that come at the same time ask the store for once. None of it depends on who asks: what
+/// each may do is decided for each, by what was read after it had come.
+#[derive(Default)]
+pub(super) struct Uses {
+    opened: Readings<Vec<KeyedHash>, Shared<Option<Presented>>>,
+    /// By handle. Only of one that has been used before: a first use is somebody's own, and wins or loses.
+    touched: Readings<[u8; 32], Shared<UseOutcome>>,
+    userinfo: Readings<GrantId, Shared<Option<Secret>>>,
+}
+
+/// As everybody is told it.
+type Shared<T> = Result<Result<T, StoreError>, CutShort>;
+
 impl Engine {
     /// The session behind a handle; with `touch` this is a use, which keeps it alive, here and at the provider.
     pub async fn use_session(
@@ -103,8 +118,12 @@ impl Engine {
         call: &HandleCall,
     ) -> Result<(Session, Secret), SessionError> {
         let view = self.use_session(call, true).await?;
-        let grant = self.store.grant(view.session.grant_id).await?;
-        match grant.and_then(|grant| grant.userinfo) {
+        let (engine, grant_id) = (self.clone(), view.session.grant_id);
+        let read = async move {
+            let store = Arc::clone(&engine.store);
+            engine.detached(async move { Ok(store.grant(grant_id).await?.and_then(|it| it.userinfo)) }).await
+        };
+        match self.uses.userinfo.share(grant_id, read).await.map_err(SessionError::CutShort)?? {
             Some(document) => Ok((view.session, document)),
             None => Err(SessionError::UserinfoUnavailable(view.session.support_code)),
         }
@@ -168,11 +187,23 @@ impl Engine {
         self.store.session(session_id).await
     }
 
+    /// What the handle opens: as it is now, or has been since this was asked.
+    pub(super) async fn opened(
+        self: &Arc<Self>,
+        handle: &SessionHandle,
+    ) -> Result<Option<Presented>, SessionError> {
+        let (engine, candidates) = (self.clone(), handle_candidates(&self.ring, handle));
+        let sought = candidates.clone();
+        let read = async move {
+            let store = Arc::clone(&engine.store);
+            engine.detached(async move { store.session_by_handle(&sought).await }).await
+        };
+        Ok(self.uses.opened.share(candidates, read).await.map_err(SessionError::CutShort)??)
+    }
+
     /// What the handle opens, if every decision still allows it.
     async fn present(self: &Arc<Self>, call: &HandleCall) -> Result<Presented, SessionError> {
-        let candidates = handle_candidates(&self.ring, &call.handle);
-        let presented =
-            self.store.session_by_handle(&candidates).await?.ok_or(SessionError::HandleInvalid)?;
+        let presented = self.opened(&call.handle).await?.ok_or(SessionError::HandleInvalid)?;
         let session = &presented.session;
         if call.back_end.as_ref().is_some_and(|back_end| !back_end.may_act_with(session)) {
             return Err(SessionError::HandleInvalid);
@@ -231,13 +262,15 @@ impl Engine {
         if presented.used && !stale {
             return Ok(session);
         }
-        let used = RecordUse { handle: presented.handle, session_id: session.session_id, now, touch: stale };
-        let engine = self.clone();
-        let outcome = self
-            .detached(async move { engine.store.record_use(used).await })
-            .await
-            .map_err(SessionError::CutShort)??;
-        match outcome {
+        let (engine, handle, session_id) = (self.clone(), presented.handle, session.session_id);
+        let write = async move {
+            let store = Arc::clone(&engine.store);
+            // Not before whoever shares it has come.
+            let used = RecordUse { handle, session_id, now: engine.clock.now(), touch: stale };
+            engine.detached(async move { store.record_use(used).await }).await
+        };
+        let outcome = if presented.used { self.uses.touched.share(handle, write).await } else { write.await };
+        match outcome.map_err(SessionError::CutShort)?? {
             UseOutcome::Recorded => {
                 if stale {
                     session.last_used_at = now;

@@ -293,7 +293,10 @@ mod tests {
         let cause = std::io::Error::other("canary");
         for problem in [
             Problem::internal(&cause),
-            Problem::store(&StoreError::Unavailable { operation: "login", source: Box::new(cause) }),
+            Problem::store(&StoreError::Unavailable {
+                operation: "login",
+                source: std::sync::Arc::new(cause),
+            }),
             Problem::store(&StoreError::Inconsistent { table: "canary", column: "canary" }),
         ] {
             let (_, body) = rendered(&problem, Language::French).await;

@@ -227,9 +227,9 @@ impl Fault {
             Self::Inconsistent { table, column } => StoreError::Inconsistent { table, column },
             Self::Sealed { table, column } => StoreError::Sealed { table, column },
             fault if fault.class() == Class::Refused => {
-                StoreError::Refused { operation, source: Box::new(fault) }
+                StoreError::Refused { operation, source: Arc::new(fault) }
             }
-            fault => StoreError::Unavailable { operation, source: Box::new(fault) },
+            fault => StoreError::Unavailable { operation, source: Arc::new(fault) },
         }
     }
 }

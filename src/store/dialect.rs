@@ -25,6 +25,10 @@ pub(super) struct Dialect {
     pub refresh_under_way: &'static str,
     /// Nodes whose lease ended more than `$1` microseconds ago.
     pub forget_nodes: &'static str,
+    /// `$1`, `$2`: turns that are shared until the commit, where writes are not one after the other anyway.
+    pub share_turns: Option<&'static str>,
+    /// `$1`: a turn that is nobody else's until the commit, there too.
+    pub take_turn: Option<&'static str>,
     /// `$1` list of sessions.
     pub delete_handles: &'static str,
     /// `$1` list of sessions.
@@ -37,7 +41,7 @@ pub(super) struct Dialect {
 
 /// A list in a statement: JSON text of hexadecimal identifiers in SQLite, an array in PostgreSQL.
 macro_rules! dialect {
-    (list: $open:literal $parameter1:literal $parameter2:literal $close:literal, now: $now:literal, dead: $dead:expr) => {
+    (list: $open:literal $parameter1:literal $parameter2:literal $close:literal, now: $now:literal, dead: $dead:expr, turns: $share:expr, $take:expr) => {
         Dialect {
             still_mine: concat!(
                 "SELECT login_id FROM logins WHERE login_id ",
@@ -93,6 +97,8 @@ macro_rules! dialect {
                 " AS remaining FROM sessions WHERE session_id = $1"
             ),
             forget_nodes: concat!("DELETE FROM nodes WHERE lease_until < ", $now, " - $1"),
+            share_turns: $share,
+            take_turn: $take,
             delete_handles: concat!("DELETE FROM handles WHERE session_id ", $open, $parameter1, $close),
             delete_sessions: concat!("DELETE FROM sessions WHERE session_id ", $open, $parameter1, $close),
             delete_grants: concat!("DELETE FROM grants WHERE login_id ", $open, $parameter1, $close),
@@ -105,7 +111,8 @@ macro_rules! dialect {
 pub(super) static SQLITE: Dialect = dialect!(
     list: "IN (SELECT unhex(value) FROM json_each(" "$1" "$2" "))",
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-    dead: "$4 >= 0 AND $5 >= 0"
+    dead: "$4 >= 0 AND $5 >= 0",
+    turns: None, None
 );
 
 /// An owner without a row in `nodes` has been dead for days.
@@ -114,5 +121,7 @@ pub(super) static POSTGRES: Dialect = dialect!(
     now: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     dead: "NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.node_id = logins.owner AND nodes.lease_until
            > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-               - CASE WHEN logins.status = 'starting' THEN $5 ELSE $4 END)"
+               - CASE WHEN logins.status = 'starting' THEN $5 ELSE $4 END)",
+    turns: Some("SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock_shared($2)"),
+        Some("SELECT pg_advisory_xact_lock($1)")
 );

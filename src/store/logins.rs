@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::audit::{self, AuditRecord, event};
 use super::conn::{Context, Db, Fault, args};
-use super::logout::ByProvider;
+use super::logout::{self, ByProvider};
 use super::outbox::{self, Cause, Over, Owner};
 use super::rows::{self, LoginRow, login_columns};
 use crate::crypto::ring::{KeyedHash, Pseudonym};
@@ -129,16 +129,19 @@ async fn late_acknowledgement(
 pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -> Result<Transition, Fault> {
     // Its provider never changes.
     let Some(row) = by_id(db, context, approve.login_id).await? else { return Ok(Transition::NotFound) };
-    let found_by = ByProvider::of(context, &row.login.provider, &approve.claims);
+    let (provider, claims) = (&row.login.provider, &approve.claims);
+    let named = (claims.sid.as_deref(), claims.subject.sub.as_str());
+    if logout::has_left(db, context, provider, named, approve.now).await? {
+        return settle(db, context, approve.login_id, approve.attempt).await;
+    }
+    let found_by = ByProvider::of(context, provider, claims);
     let row = db
         .fetch_first(
             concat!(
                 "UPDATE logins SET status = 'approved', approved_at = $2, until = $3, interval_us = NULL,
                      not_before = NULL, provider_slow = 0, attempt = $4, version = version + 1, id_token_sha256 = $5
                  WHERE login_id = $1 AND status = 'pending'
-                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5)
-                     AND NOT EXISTS (SELECT 1 FROM logout_tokens gone WHERE gone.provider = logins.provider
-                         AND gone.sid_hash = $6 AND gone.sid_key_id = $7 AND gone.until > $2) RETURNING",
+                     AND NOT EXISTS (SELECT 1 FROM logins other WHERE other.id_token_sha256 = $5) RETURNING",
                 login_columns!()
             ),
             args![
@@ -146,9 +149,7 @@ pub(super) async fn approve(db: &mut Db, context: &Context, approve: &Approve) -
                 approve.now,
                 approve.until,
                 approve.attempt,
-                signed_part(&approve.tokens.id_token),
-                found_by.sid.as_ref().map(|sid| sid.hash),
-                found_by.sid.as_ref().map(|sid| sid.key_id.clone())
+                signed_part(&approve.tokens.id_token)
             ],
         )
         .await?;

@@ -1,4 +1,7 @@
 //! Whom a provider has logged out, what has been switched off, and who has too many sessions.
+//!
+//! Of a logout token and an approval, or a renewal, by the same session of the provider's, one comes first: the later one
+//! sees what the earlier one has written. Where writes run side by side each takes a turn before it looks.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -30,6 +33,61 @@ impl ByProvider {
             sub: hash(Purpose::ProviderSubject, sub),
         }
     }
+}
+
+/// Whether the provider has logged out the session by which a grant is about to live. It stays so until the commit: no
+/// logout token is taken meanwhile that names this session or this person, and one that is taken then finds the grant.
+pub(super) async fn has_left(
+    db: &mut Db,
+    context: &Context,
+    provider: &ProviderName,
+    (sid, sub): (Option<&str>, &str),
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    if let Some(sql) = db.dialect().share_turns {
+        let by = ByProvider::named(context, provider, sid, sub);
+        let sub = turn(&by.sub);
+        let sid = by.sid.as_ref().map_or(sub, turn);
+        db.execute(sql, args![sid.min(sub), sid.max(sub)]).await?;
+    }
+    // By another statement than the turn: each sees what was committed when it began.
+    let sids = sid.map(|sid| sid_candidates(context, provider, sid));
+    for sid in sids.iter().flatten() {
+        let found = db
+            .fetch_first(
+                "SELECT 1 AS found FROM logout_tokens
+                 WHERE sid_hash = $1 AND sid_key_id = $2 AND provider = $3 AND until > $4 LIMIT 1",
+                args![sid.hash, sid.key_id.as_str(), provider.as_str(), now],
+            )
+            .await?;
+        if found.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The other side of [`has_left`]: whoever approves by what a logout token names is waited for, or waits. Under every key of the
+/// ring: another node may hash by another one. In one order, for two orders would be a deadlock.
+async fn take_turns(db: &mut Db, context: &Context, take: &TakeLogoutToken) -> Result<(), Fault> {
+    let Some(sql) = db.dialect().take_turn else { return Ok(()) };
+    let named =
+        [(Purpose::ProviderSession, take.sid.as_deref()), (Purpose::ProviderSubject, take.sub.as_deref())];
+    let mut turns = Vec::new();
+    for (purpose, value) in named {
+        let candidates = value.map(|value| context.ring.candidates(purpose, &input(&take.provider, value)));
+        turns.extend(candidates.iter().flatten().map(turn));
+    }
+    turns.sort_unstable();
+    for turn in turns {
+        db.execute(sql, args![turn]).await?;
+    }
+    Ok(())
+}
+
+/// Two that happen to have one turn wait for each other, and that is all.
+fn turn(of: &KeyedHash) -> i64 {
+    of.hash.first_chunk().copied().map_or(0, i64::from_be_bytes)
 }
 
 /// From now on a session's grant is found by this.
@@ -66,6 +124,7 @@ pub(super) async fn take_token(
     context: &Context,
     take: &TakeLogoutToken,
 ) -> Result<Option<Timestamp>, Fault> {
+    take_turns(db, context, take).await?;
     let jti = digest(&SHA256, take.jti.as_bytes()).as_ref().to_vec();
     let hash = |sid: &str| context.ring.hash(Purpose::ProviderSession, &input(&take.provider, sid));
     let sid = take.sid.as_deref().map(hash);
@@ -101,14 +160,19 @@ pub(super) async fn take_token(
     Ok(Some(Timestamp::from_micros(row.get("logout_tokens", "taken_at")?)))
 }
 
-/// See [`crate::engine::ports::Endings::logged_out`]. A grant's hashes were made by one key of the ring: each is tried.
+/// See [`crate::engine::ports::Endings::logged_out`]. A grant's hashes were made by one key of the ring: each is tried, the
+/// active one last, because it is by that one that a grant is found anew after a renewal.
 pub(super) async fn logged_out(
     db: &mut Db,
     context: &Context,
     (whom, limit): &(LoggedOut, u32),
 ) -> Result<Vec<Live>, Fault> {
     let candidates = |purpose, value: &Option<String>| {
-        value.as_deref().map(|value| context.ring.candidates(purpose, &input(&whom.provider, value)))
+        value.as_deref().map(|value| {
+            let mut candidates = context.ring.candidates(purpose, &input(&whom.provider, value));
+            candidates.reverse();
+            candidates
+        })
     };
     let sids = candidates(Purpose::ProviderSession, &whom.sid);
     let subs = candidates(Purpose::ProviderSubject, &whom.sub);

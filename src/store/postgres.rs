@@ -31,10 +31,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The oldest server that has all that the statements use, as `server_version_num`.
 const OLDEST_SERVER: i32 = 150_000;
 
-/// What a session of ours may never do: sit in a transaction, wait for a lock, or run, for long. Set by statement
-/// and not at connection time, because poolers refuse unknown parameters there.
+/// What a session of ours may never do: sit in a transaction, wait for a lock, or run, for long. And each statement sees
+/// what was committed when it began, whatever the database's own default is: a statement that has waited for its turn is
+/// followed by one that sees what it has waited for. Set by statement and not at connection time, because poolers refuse
+/// unknown parameters there.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '4s';
-    SET lock_timeout = '3s'; SET client_min_messages = 'error'; SET TimeZone = 'UTC'";
+    SET lock_timeout = '3s'; SET default_transaction_isolation = 'read committed';
+    SET client_min_messages = 'error'; SET TimeZone = 'UTC'";
 
 /// A connection that was idle for longer is asked whether it still lives before it is lent. One that was at work a
 /// moment ago is not: that would be one round trip more for every read.

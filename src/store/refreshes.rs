@@ -104,6 +104,19 @@ pub(super) async fn renew(
     context: &Context,
     renewal: &Renewal,
 ) -> Result<RenewalOutcome, Fault> {
+    if let Some(moved) = &renewal.moved
+        && let Some(found) = sessions::by_id(db, renewal.session_id).await?
+    {
+        let session = &found.session;
+        let named = (Some(moved.sid.as_str()), moved.sub.as_str());
+        let has_left = logout::has_left(db, context, &session.provider, named, renewal.now).await?;
+        // An earlier run that was committed has the next generation.
+        let is_its_turn =
+            session.state == SessionState::Active && session.refresh.generation == renewal.generation;
+        if has_left && is_its_turn {
+            return Ok(RenewalOutcome::LoggedOut);
+        }
+    }
     let row = db
         .fetch_first(
             concat!(

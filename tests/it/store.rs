@@ -12,6 +12,7 @@ mod cancel_safety;
 mod commit_outcome;
 mod id_tokens;
 mod idempotency;
+mod logout_races;
 mod logouts;
 mod migrations;
 mod nodes;

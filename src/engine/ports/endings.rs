@@ -193,6 +193,8 @@ pub struct TakeLogoutToken {
     pub jti: String,
     /// The provider's session, where it names one: until its time is over that approves nothing.
     pub sid: Option<String>,
+    /// The provider's name of the person.
+    pub sub: Option<String>,
     /// The caller's attempt.
     pub attempt: Attempt,
     /// Now.
@@ -301,7 +303,8 @@ pub trait Endings: Send + Sync + 'static {
     /// Removes an entry, with its audit record. `false` where the claim has run out and somebody else has it.
     async fn close_outbox(&self, close: CloseOutbox) -> Result<bool, StoreError>;
 
-    /// Takes a logout token. `None` for exactly one caller over all nodes, until its time is over; whoever comes later
+    /// Takes a logout token: an approval or a renewal by what it names either is written now, and found by
+    /// [`Endings::logged_out`], or finds the token. `None` for exactly one caller over all nodes, until its time is over; whoever comes later
     /// is told when it was taken, and goes on record.
     async fn take_logout_token(&self, take: TakeLogoutToken) -> Result<Option<Timestamp>, StoreError>;
 

@@ -94,6 +94,8 @@ pub enum RenewalOutcome {
     Overtaken,
     /// The session has ended before: these are too late.
     Over,
+    /// The provider has logged out the session of its own that they belong to: nobody may live by them.
+    LoggedOut,
 }
 
 /// An attempt that brought no tokens, and does not end the session.

@@ -1,5 +1,6 @@
 //! The store, as the engine sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use crate::domain::time::Timestamp;
 
 /// Why a store could not say. Whether a write happened is never left open: an implementation settles an unknown
 /// commit outcome by the attempt before it answers.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum StoreError {
     /// The database cannot be reached or does not answer in time. Try again.
     #[error("the store is unavailable during {operation}")]
@@ -29,7 +30,7 @@ pub enum StoreError {
         operation: &'static str,
         /// What the driver said.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// A row does not fit the model.
     #[error("{table}.{column} holds what the model does not know")]
@@ -54,7 +55,7 @@ pub enum StoreError {
         operation: &'static str,
         /// What the driver said.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -276,6 +277,7 @@ pub enum PickUpOutcome {
 }
 
 /// What a handle opens.
+#[derive(Clone)]
 pub struct Presented {
     /// The session, active or ended.
     pub session: Session,

@@ -157,3 +157,18 @@ async fn r_i_02_a_conflict_runs_the_work_again_and_not_for_ever() {
         assert_eq!(runs.load(Ordering::SeqCst), 4, "three more at most");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_statement_sees_what_was_committed_before_it_whatever_the_database_prefers() {
+    let options = PgConnectOptions::from_str(&url()).expect("the URL of the cluster");
+    let options = options.options([("default_transaction_isolation", "serializable")]);
+    let backend = Postgres::new(super::pool(options, 1).await.expect("the cluster answers"));
+    let look: Work<String> = Box::new(|db| {
+        Box::pin(async move {
+            let level = "SELECT current_setting('transaction_isolation') AS level";
+            let row = db.fetch_first(level, &[]).await?;
+            row.ok_or(Fault::Again)?.get("pg_settings", "level")
+        })
+    });
+    assert_eq!(backend.write(look).await.expect("usable"), "read committed");
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a helper of a test fails the test")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -321,5 +322,72 @@ async fn a_pick_up_whose_login_went_on_between_two_readings_says_what_has_become
         };
         let (answer, ()) = tokio::join!(login.pick_up(), went_on);
         answer.expect_problem(409, code);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_uses_that_never_cease_none_that_begins_after_the_end_was_answered_is_served() {
+    for backend in BACKENDS {
+        let stack = Stack::on(backend).paced().start().await;
+        for number in 0..20 {
+            let session = stack.relais.bearer(&stack.session(&person(number)).await.text("/session_handle"));
+            let is_over = AtomicBool::new(false);
+            // Enough of them for a reading to be under way at any moment.
+            let uses = (0..40).map(|_| async {
+                loop {
+                    let begins_later = is_over.load(Ordering::SeqCst);
+                    let answer = session.get("/v1/session").await;
+                    match answer.status.as_u16() {
+                        200 if !begins_later => {}
+                        // A busy database has its own patience.
+                        503 => {}
+                        _ => {
+                            let reason = answer.expect_problem(401, "session_ended").text("/reason");
+                            if begins_later {
+                                return reason;
+                            }
+                        }
+                    }
+                }
+            });
+            let ending = async {
+                pause(Duration::from_millis(20)).await;
+                session.delete("/v1/session").await.expect(204);
+                is_over.store(true, Ordering::SeqCst);
+            };
+            let ((), reasons) = tokio::join!(ending, join_all(uses));
+            assert!(reasons.iter().all(|reason| reason == "logout"), "{backend:?}: {reasons:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uses_of_one_session_that_come_together_take_one_connection() {
+    let stack = Stack::on(Backend::Postgres).paced().start().await;
+    let session = stack.relais.bearer(&stack.session(DOCTOR).await.text("/session_handle"));
+    session.get("/v1/session").await.expect(200);
+    let (mut in_the_way, mut watcher) =
+        (Database::of(&stack.config).await, Database::of(&stack.config).await);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    // Neither the handle can be read nor, half a minute later, the time of use be written.
+    for (hold, later) in [("BEGIN; LOCK TABLE handles", 0), ("BEGIN; SELECT 1 FROM sessions FOR UPDATE", 31)]
+    {
+        stack.clock.advance(Duration::from_secs(later));
+        in_the_way.run(hold).await;
+        let callers = vec![session.clone(); 60];
+        let uses = callers.into_iter().map(|caller| async move { caller.get("/v1/session").await });
+        let uses = tokio::spawn(join_all(uses));
+        let (mut most, mut looks) = (0, 0);
+        while looks < 100 {
+            most = most.max(watcher.number(waiting).await);
+            looks += usize::from(most > 0);
+            pause(Duration::from_millis(5)).await;
+        }
+        in_the_way.release().await;
+        for answer in uses.await.expect("no panic") {
+            // The database has its own patience.
+            assert!([200, 503].contains(&answer.status.as_u16()), "{} {}", answer.status, answer.body);
+        }
+        assert_eq!(most, 1, "{hold}");
     }
 }

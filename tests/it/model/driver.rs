@@ -88,6 +88,7 @@ const fn of_renewal(outcome: &RenewalOutcome) -> Outcome {
         RenewalOutcome::Committed(_) => "committed",
         RenewalOutcome::Overtaken => "overtaken",
         RenewalOutcome::Over => "over",
+        RenewalOutcome::LoggedOut => "logged out",
     })
 }
 

@@ -83,7 +83,7 @@ async fn race(harness: Arc<Harness>, handicap: Arc<Handicap>, number: u32) -> Ra
             assert!(store.late_tokens(late).await.expect("works"), "{name}: they are to be revoked");
             false
         }
-        RenewalOutcome::Overtaken => panic!("{name}: nobody else refreshes"),
+        RenewalOutcome::Overtaken | RenewalOutcome::LoggedOut => panic!("{name}: nobody else refreshes"),
     };
     let now = store.session(session_id).await.expect("works").expect("it is there");
     let reason = SessionEndReason::Logout;

@@ -12,8 +12,7 @@ use super::site::{Node, Site, nothing_happens_for, person};
 use crate::support::http::{Answer, Caller};
 use crate::support::stack::Backend;
 
-/// Callers at once, unless the environment says otherwise. Of more, a machine that is busy with other tests turns some
-/// away: 503 where no connection to the database is free in time.
+/// Callers at once, unless the environment says otherwise: many more are many connections, and still few readings.
 const STORM: usize = 60;
 
 async fn refreshes(site: &Site) -> Value {

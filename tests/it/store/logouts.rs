@@ -145,6 +145,7 @@ fn take(jti: &str, now: Timestamp) -> TakeLogoutToken {
         by: provider(),
         jti: jti.to_owned(),
         sid: None,
+        sub: None,
         attempt: attempt(),
         now,
         until: at(150),

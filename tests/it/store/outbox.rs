@@ -27,6 +27,7 @@ for_each_store! {
     what_has_died_is_not_told,
     tokens_that_do_not_open_keep_nothing_from_ending,
     late_tokens_enter_once,
+    late_tokens_of_a_refresh_spare_a_provider_s_session_that_others_live_by,
     an_entry_is_one_claimers_until_its_time_is_over,
     of_many_who_claim_at_once_one_gets_each,
     an_attempt_finds_its_claim_again,
@@ -219,6 +220,38 @@ async fn late_tokens_enter_once(h: Harness) {
     assert_eq!(h.raw.number(count).await, 2);
     let nobody = late_for(LoginId(uuid::Uuid::nil()));
     assert!(!h.store.late_tokens(nobody).await.expect("works"));
+}
+
+async fn late_tokens_of_a_refresh_spare_a_provider_s_session_that_others_live_by(h: Harness) {
+    let access_token_alone = Left { refresh_token: false, access_token: true, session: false };
+    let by_the_provider = Left { session: false, ..ALL };
+    h.picked_up("living", "rsh_living").await;
+    let (theirs, another) = (Some("sid-1"), Some("sid-2"));
+    for (number, (reason, sid, left)) in (20..).zip([
+        (SessionEndReason::Superseded, theirs, access_token_alone),
+        (SessionEndReason::Idle, theirs, access_token_alone),
+        (SessionEndReason::ReauthRequired, theirs, access_token_alone),
+        (SessionEndReason::Superseded, another, ALL),
+        (SessionEndReason::Superseded, None, ALL),
+        (SessionEndReason::Logout, theirs, ALL),
+        (SessionEndReason::Revoked, theirs, ALL),
+        (SessionEndReason::IdpLogout, theirs, by_the_provider),
+    ]) {
+        let name = format!("refreshed-{number}");
+        let (new, session) = h.picked_up(&name, &name).await;
+        end(&h, session.session_id, reason, at(number)).await;
+        let late = LateTokens {
+            session_id: Some(session.session_id),
+            sid: sid.map(str::to_owned),
+            ..late_for(new.login.login_id)
+        };
+        let outbox_id = late.outbox_id;
+        assert!(h.store.late_tokens(late).await.expect("works"), "{reason:?}");
+        // Beside what the end itself has left.
+        let (_, claimed) = claim(&h, at(30)).await;
+        let entry = claimed.iter().find(|entry| entry.outbox_id == outbox_id).expect("it is due");
+        assert_eq!(entry.left, left, "{reason:?} {sid:?}");
+    }
 }
 
 async fn an_entry_is_one_claimers_until_its_time_is_over(h: Harness) {

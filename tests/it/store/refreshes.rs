@@ -114,6 +114,7 @@ async fn renew(h: &Harness, renewal: &Renewal) -> &'static str {
         RenewalOutcome::Committed(_) => "committed",
         RenewalOutcome::Overtaken => "overtaken",
         RenewalOutcome::Over => "over",
+        RenewalOutcome::LoggedOut => "logged out",
     }
 }
 

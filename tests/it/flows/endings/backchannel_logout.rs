@@ -1,6 +1,8 @@
 //! A provider says that somebody has left (rows 105–109): the simulated provider really sends it, and where a token must be
 //! wrong it is told to make it so.
 
+mod renamed;
+
 use std::time::Duration;
 
 use reqwest::Method;
@@ -253,6 +255,9 @@ async fn rp_108_a_token_that_comes_again_ends_nothing_that_has_begun_since() {
         present(&stack.notified(), &form(&told["logout_token"])).await.expect(200);
         second.get("/v1/session").await.expect(200);
         stack.pick_up(&approved, Value::Null).await.expect(201);
+        let replays = "SELECT count(*) FROM audit WHERE event = 'logout_token_replay' AND actor = 'provider'
+                           AND address = '127.0.0.1'";
+        assert_eq!(Database::of(&stack.config).await.number(replays).await, 1, "{backend:?}");
         // A new one does.
         let told = stack.leaves(json!({ "login_hint": DOCTOR, "by": "sub" })).await;
         assert_eq!(told["status"], 200, "{backend:?}");

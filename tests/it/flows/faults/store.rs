@@ -47,6 +47,26 @@ async fn tokens_are_kept_for_as_long_as_the_login_could_still_have_been_picked_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_whose_approval_is_given_up_are_taken_back_at_the_provider() {
+    for backend in BACKENDS {
+        let window = "pick_up_window = \"10s\"";
+        // Longer than the login's two minutes and that window.
+        let (stack, started) = decided(backend, "approve", window, Duration::from_secs(140)).await;
+        stack.happens("the provider is told", async || stack.sessions().await[0]["logged_out"] == true).await;
+        // The access token has died meanwhile.
+        assert_eq!(stack.sessions().await[0]["revoked"], json!(["refresh_token"]), "{backend:?}");
+        let mut database = Database::of(&stack.config).await;
+        assert_eq!(database.number("SELECT count(*) FROM audit WHERE event = 'tokens.late'").await, 1);
+        let kept = "SELECT count(*) FROM grants WHERE tokens IS NOT NULL";
+        assert_eq!(database.number(kept).await, 0, "{backend:?}");
+        stack.pass(Duration::from_secs(30)).await;
+        stack.happens("its end", async || stack.read(&started).await.text("/status") != "pending").await;
+        assert_ended(&stack.read(&started).await, "expired", "expired", &format!("{backend:?}"));
+        stack.stays_silent().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_cannot_be_written_is_kept_until_it_can() {
     for backend in BACKENDS {
         let (stack, started) = decided(backend, "deny", "", Duration::from_secs(30)).await;

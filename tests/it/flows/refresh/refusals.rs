@@ -62,6 +62,9 @@ async fn rp_084_a_refreshed_id_token_of_somebody_else_or_of_another_authenticati
             assert_eq!(stack.ends(&session).await, "reauth_required", "{case}");
             assert_eq!(stack.calls("userinfo").await, before, "{case}: nothing is done with the tokens");
         }
+        let not_believed =
+            "SELECT count(*) FROM audit WHERE event = 'session.token_invalid' AND actor = 'engine'";
+        assert_eq!(Database::of(&stack.config).await.number(not_believed).await, 10, "{backend:?}");
     }
 }
 
