@@ -146,7 +146,7 @@ impl crate::engine::ports::Targets for Targets {
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
         let is_head = head.method == Method::HEAD;
-        let (body, progress) = Upload::new(body, target.request_max);
+        let (body, progress) = Upload::new(body, target.request_max, place.clone());
         let request = StreamedRequest {
             method: head.method,
             origin: target.url.clone(),

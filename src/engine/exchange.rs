@@ -36,6 +36,9 @@ const LEAST_LIFE: Duration = Duration::from_secs(15);
 /// How long a caller waits for a refresh and an exchange.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long he waits where there is a token that will do.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a failure is everybody's answer: nobody is asked the same again at once.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 const COOL_DOWN_MAX: Duration = Duration::from_mins(1);
@@ -104,7 +107,8 @@ struct ClientContext {
 
 impl Engine {
     /// A token that `target` takes, for the session of `view`: the result of a use in the same call. `past` is one that
-    /// the target has refused: it is given to nobody any more, and one exchange is made for all who come with it.
+    /// the target has refused: one exchange is made for all who come with it. Where that brings nothing soon, the refused
+    /// one will do for calls that it has not been refused for.
     pub async fn exchange(
         self: &Arc<Self>,
         view: &SessionView,
@@ -114,22 +118,24 @@ impl Engine {
         let session = &view.session;
         let job = job(view, target)?;
         let now = self.clock.monotonic();
-        let mut done = match self.exchanges.enter(session.session_id, &job.place, past, now) {
+        let (mut done, meanwhile) = match self.exchanges.enter(session.session_id, &job.place, past, now) {
             Entry::Held(token) => return Ok(token),
             Entry::Failed { failure, left } => return Err(told(&failure, session, left)),
-            Entry::Joined(done) => done,
-            Entry::Begun(begun) => self.begin_exchange(begun, job),
+            Entry::Joined { waiting, meanwhile } => (waiting, meanwhile),
+            Entry::Begun(begun) => (self.begin_exchange(begun, job), None),
         };
+        let patience = if meanwhile.is_some() { SHORT_PATIENCE } else { PATIENCE };
         let outcome = tokio::select! {
             outcome = done.wait_for(Option::is_some) => outcome.map(|outcome| outcome.clone()).ok(),
-            () = self.clock.sleep(PATIENCE) => Some(Some(Err(Failure::Unavailable { retry_after: None }))),
+            () = self.clock.sleep(patience) => Some(Some(Err(Failure::Unavailable { retry_after: None }))),
         };
         // Time has passed: whoever waits for a token of a session that is over by now gets none.
         self.still_active(session.session_id).await?;
-        match outcome.flatten() {
-            Some(Ok(token)) => Ok(token),
-            Some(Err(failure)) => Err(told(&failure, session, cool_down(&failure))),
-            None => Err(ExchangeError::Session(SessionError::CutShort(CutShort))),
+        match (outcome.flatten(), meanwhile) {
+            (Some(Ok(token)), _) => Ok(token),
+            (Some(Err(Failure::Unavailable { .. } | Failure::Store(_))), Some(meanwhile)) => Ok(meanwhile),
+            (Some(Err(failure)), _) => Err(told(&failure, session, cool_down(&failure))),
+            (None, _) => Err(ExchangeError::Session(SessionError::CutShort(CutShort))),
         }
     }
 

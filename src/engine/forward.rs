@@ -172,9 +172,14 @@ impl Engine {
             return Err(ForwardRefusal::LengthMissing);
         }
         let place = self.places.enter(&target, session.session_id).ok_or(ForwardRefusal::Overloaded)?;
+        let claim = Claim { target: target.name.clone(), back_end: back_end.cloned() };
+        let has_to_come = !body.is_end_stream();
         let broken = |_| ForwardRefusal::Target(TargetError::BodyBroken);
         let body = sendable(&head.method, body).await.map_err(broken)?;
-        let claim = Claim { target: target.name.clone(), back_end: back_end.cloned() };
+        if has_to_come && matches!(body, Sendable::Again(_)) {
+            // It took its time, were it only to say that there is nothing of it.
+            self.look_again(session.session_id, &claim).await?;
+        }
         let ward = self.ward(session, claim);
         let way = Way { engine: self, session, target: &target, head: &head, place };
         tokio::select! {
@@ -200,13 +205,7 @@ impl Engine {
                 let paced = Paced::new(body, self.clock.clone()).boxed_unsync();
                 (ward.hold(paced), None)
             }
-            Sendable::Again(bytes) => {
-                if !bytes.is_empty() {
-                    // It took its time to arrive: no call is opened for a session that has ended meanwhile.
-                    self.still_active(session_id).await.map_err(ForwardRefusal::Exchange)?;
-                }
-                (whole(bytes.clone()), Some(bytes))
-            }
+            Sendable::Again(bytes) => (whole(bytes.clone()), Some(bytes)),
         };
         let exchanged = self.exchange(view, target, None).await.map_err(ForwardRefusal::Exchange)?;
         let answer = way.send(&exchanged, first).await?;
@@ -226,6 +225,7 @@ impl Engine {
                 drop(answer);
                 way.send(&renewed, whole(bytes)).await
             }
+            Err(ExchangeError::Session(over)) => Err(ForwardRefusal::Exchange(ExchangeError::Session(over))),
             _ => Ok(answer),
         }
     }

@@ -59,18 +59,20 @@ impl Progress {
     }
 }
 
-/// A caller's body on its way to a target.
+/// A caller's body on its way to a target. It holds the call's place, too: a target may answer before it has it all, and
+/// take the rest afterwards.
 pub(super) struct Upload {
     body: TargetBody,
     /// Bytes that it may still have.
     left: u64,
     progress: Progress,
+    _place: CallPlace,
 }
 
 impl Upload {
-    pub(super) fn new(body: TargetBody, max: u64) -> (Self, Progress) {
+    pub(super) fn new(body: TargetBody, max: u64, place: CallPlace) -> (Self, Progress) {
         let progress = Progress::default();
-        (Self { body, left: max, progress: progress.clone() }, progress)
+        (Self { body, left: max, progress: progress.clone(), _place: place }, progress)
     }
 
     fn fail(&self, fault: Fault) -> BoxError {

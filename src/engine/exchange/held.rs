@@ -29,8 +29,8 @@ const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// to go.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// After a refused token has been replaced, the one in its place is not replaced for this long: a target that refuses
-/// every token must not have an exchange made for each call.
+/// After a refused token has been replaced, or could not be, the one that stands there is not replaced for this long: a
+/// target that refuses every token must not have an exchange made for each call.
 const REPLACED_COOL_DOWN: Duration = Duration::from_secs(10);
 
 /// A token for a target.
@@ -44,8 +44,9 @@ pub struct Exchanged {
     number: u64,
     /// Until when it is handed out.
     good_until: Monotonic,
-    /// When it took the place of one that the target had refused.
-    replaced_at: Option<Monotonic>,
+    /// Until when it is not replaced, though the target refuses it: it took the place of one that was refused, or stayed
+    /// since there was no other.
+    kept_until: Option<Monotonic>,
 }
 
 impl Exchanged {
@@ -73,9 +74,17 @@ pub(super) struct Place {
 
 /// What stands at a place.
 enum Slot {
-    UnderWay { number: u64, waiting: Waiting },
+    UnderWay {
+        number: u64,
+        waiting: Waiting,
+        /// The refused token that is being replaced.
+        replaces: Option<Exchanged>,
+    },
     Held(Exchanged),
-    Failed { failure: Failure, until: Monotonic },
+    Failed {
+        failure: Failure,
+        until: Monotonic,
+    },
 }
 
 /// What somebody who wants a token finds.
@@ -90,7 +99,12 @@ pub(super) enum Entry {
         left: Duration,
     },
     /// Somebody else has begun an exchange.
-    Joined(Waiting),
+    Joined {
+        /// Hears of its outcome.
+        waiting: Waiting,
+        /// What will do where it brings nothing soon: the target has refused it, but not to this caller.
+        meanwhile: Option<Exchanged>,
+    },
     /// The caller makes the exchange.
     Begun(Begun),
 }
@@ -98,8 +112,8 @@ pub(super) enum Entry {
 /// An exchange that the holder of this makes.
 pub(super) struct Begun {
     number: u64,
-    replaced_at: Option<Monotonic>,
-    /// The token that the target has refused: of another call's matter it may be good still.
+    kept_until: Option<Monotonic>,
+    /// The token that the target has refused: for another call it may do still.
     replaces: Option<Exchanged>,
     finished: watch::Sender<Option<Outcome>>,
 }
@@ -120,7 +134,7 @@ impl Begun {
     ) -> Exchanged {
         let life = expires_in.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
         let good_until = (asked_at + life.saturating_sub(MARGIN.min(life / 4))).min(over_at);
-        Exchanged { access_token, x5t, number: self.number, good_until, replaced_at: self.replaced_at }
+        Exchanged { access_token, x5t, number: self.number, good_until, kept_until: self.kept_until }
     }
 }
 
@@ -152,8 +166,12 @@ impl Exchanges {
                 return Entry::Held(token.clone());
             }
             // One whose task has died tells nobody anything any more.
-            Some(Slot::UnderWay { waiting, .. }) if waiting.has_changed().is_ok() => {
-                return Entry::Joined(waiting.clone());
+            Some(Slot::UnderWay { waiting, replaces, .. }) if waiting.has_changed().is_ok() => {
+                let is_good = |token: &&Exchanged| {
+                    now < token.good_until && !past.is_some_and(|past| past.is_same(token))
+                };
+                let meanwhile = replaces.as_ref().filter(is_good).cloned();
+                return Entry::Joined { waiting: waiting.clone(), meanwhile };
             }
             Some(Slot::Failed { failure, until }) if now < *until => {
                 return Entry::Failed { failure: failure.clone(), left: until.since(now) };
@@ -165,11 +183,12 @@ impl Exchanges {
         let (finished, waiting) = watch::channel(None);
         sessions.make_room(session_id, now);
         let places = sessions.places(session_id);
-        let replaces = match places.insert(place.clone(), Slot::UnderWay { number, waiting }) {
+        let replaces = match places.remove(place) {
             Some(Slot::Held(token)) => Some(token),
             _ => None,
         };
-        Entry::Begun(Begun { number, replaced_at: past.map(|_| now), replaces, finished })
+        places.insert(place.clone(), Slot::UnderWay { number, waiting, replaces: replaces.clone() });
+        Entry::Begun(Begun { number, kept_until: past.map(|_| now + REPLACED_COOL_DOWN), replaces, finished })
     }
 
     /// Tells an outcome to all who wait for it. It is kept where nothing has been forgotten meanwhile: a token until its
@@ -192,8 +211,11 @@ impl Exchanges {
             let earlier = begun.replaces.clone().filter(|token| now < token.good_until);
             let slot = match (&outcome, earlier) {
                 (Ok(token), _) => Slot::Held(token.clone()),
-                (Err(Failure::Unavailable { .. }), Some(earlier)) => {
-                    Slot::Held(Exchanged { replaced_at: Some(now), ..earlier })
+                (Err(Failure::Unavailable { .. } | Failure::Store(_)), Some(earlier)) => {
+                    Slot::Held(Exchanged {
+                        kept_until: Some(now + cool_down.max(REPLACED_COOL_DOWN)),
+                        ..earlier
+                    })
                 }
                 (Err(failure), _) => Slot::Failed { failure: failure.clone(), until: now + cool_down },
             };
@@ -232,7 +254,7 @@ impl Exchanged {
     /// Whether it is handed out to somebody who comes with `past`.
     fn still_counts(&self, past: Option<&Self>, now: Monotonic) -> bool {
         let is_refused = past.is_some_and(|past| past.is_same(self));
-        !is_refused || self.replaced_at.is_some_and(|at| now.since(at) < REPLACED_COOL_DOWN)
+        !is_refused || self.kept_until.is_some_and(|until| now < until)
     }
 }
 

@@ -37,6 +37,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const BLIND: Duration = Duration::from_secs(30);
 
 /// Whose call of what.
+#[derive(Clone)]
 pub(super) struct Claim {
     pub(super) target: TargetName,
     /// The back end that acts with the session; `None`: whoever holds its handle.
@@ -91,7 +92,9 @@ impl Engine {
             }
             match self.store.session(session_id).await {
                 Ok(session) => {
-                    if !session.is_some_and(|session| self.is_still_open(&session, &claim, &ear)) {
+                    let Some(session) = session else { break };
+                    ear.seen(session.version);
+                    if !self.is_still_open(&session, &claim) {
                         break;
                     }
                     known_at = self.clock.monotonic();
@@ -109,8 +112,7 @@ impl Engine {
     }
 
     /// Whether the call would be allowed now, had it not begun.
-    fn is_still_open(&self, session: &Session, claim: &Claim, ear: &Subscription) -> bool {
-        ear.seen(session.version);
+    fn is_still_open(&self, session: &Session, claim: &Claim) -> bool {
         let directory = self.directory.load();
         let caller = match &claim.back_end {
             None => Some(&session.application),
@@ -135,13 +137,33 @@ impl Engine {
         }
     }
 
+    /// Decides once more, for a call that has not been made: time has passed since it was allowed.
+    pub(super) async fn look_again(
+        &self,
+        session_id: SessionId,
+        claim: &Claim,
+    ) -> Result<(), ForwardRefusal> {
+        let session = self.session_of_call(session_id).await?;
+        if self.is_still_open(&session, claim) { Ok(()) } else { Err(self.why_closed(session)) }
+    }
+
     /// Why a call has been broken off.
     pub(super) async fn why_broken_off(&self, session_id: SessionId) -> ForwardRefusal {
-        let session = match self.store.session(session_id).await {
-            Ok(Some(session)) => session,
-            Ok(None) => return ForwardRefusal::Exchange(ExchangeError::Session(SessionError::HandleInvalid)),
-            Err(error) => return ForwardRefusal::Exchange(ExchangeError::Store(Arc::new(error))),
-        };
+        match self.session_of_call(session_id).await {
+            Ok(session) => self.why_closed(session),
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn session_of_call(&self, session_id: SessionId) -> Result<Session, ForwardRefusal> {
+        let session = self.store.session(session_id).await;
+        session
+            .map_err(|error| ExchangeError::Store(Arc::new(error)))
+            .and_then(|session| session.ok_or(ExchangeError::Session(SessionError::HandleInvalid)))
+            .map_err(ForwardRefusal::Exchange)
+    }
+
+    fn why_closed(&self, session: Session) -> ForwardRefusal {
         match self.end_of(&session) {
             Some(reason) => {
                 let ended = SessionError::Ended { support_code: session.support_code, reason };

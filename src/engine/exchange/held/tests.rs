@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::*;
+use crate::engine::ports::StoreError;
 
 const T0: Monotonic = Monotonic(Duration::from_secs(1000));
 
@@ -26,7 +29,7 @@ fn begin(
         Entry::Begun(begun) => begun,
         Entry::Held(_) => panic!("a token is held"),
         Entry::Failed { .. } => panic!("a failure is held"),
-        Entry::Joined(_) => panic!("somebody else has begun"),
+        Entry::Joined { .. } => panic!("somebody else has begun"),
     }
 }
 
@@ -57,7 +60,9 @@ fn after(seconds: u64) -> Monotonic {
 fn one_exchange_for_all_who_come_and_another_one_for_another_place() {
     let held = Exchanges::default();
     let begun = begin(&held, session(1), &place("dmp"), None, T0);
-    let Entry::Joined(waiting) = held.enter(session(1), &place("dmp"), None, T0) else { panic!("joined") };
+    let Entry::Joined { waiting, meanwhile: None } = held.enter(session(1), &place("dmp"), None, T0) else {
+        panic!("joined")
+    };
     let of_other_exercice = Place { exercice: Some("b".to_owned()), ..place("dmp") };
     for (session, place) in
         [(session(2), place("dmp")), (session(1), place("mss")), (session(1), of_other_exercice)]
@@ -104,7 +109,10 @@ fn a_refused_token_is_replaced_once_for_all_who_come_with_it() {
     bring(&held, session(1), &place("dmp"), &begun, Some(300), T0);
     let refused = token(&held, session(1), &place("dmp"), T0).expect("held");
     let begun = begin(&held, session(1), &place("dmp"), Some(&refused), T0);
-    assert!(matches!(held.enter(session(1), &place("dmp"), Some(&refused), T0), Entry::Joined(_)));
+    assert!(matches!(
+        held.enter(session(1), &place("dmp"), Some(&refused), T0),
+        Entry::Joined { meanwhile: None, .. }
+    ));
     bring(&held, session(1), &place("dmp"), &begun, Some(300), T0);
     let Entry::Held(newer) = held.enter(session(1), &place("dmp"), Some(&refused), T0) else {
         panic!("held")
@@ -116,6 +124,57 @@ fn a_refused_token_is_replaced_once_for_all_who_come_with_it() {
     };
     assert!(same.is_same(&newer));
     begin(&held, session(1), &place("dmp"), Some(&newer), after(10));
+}
+
+#[test]
+fn a_refused_token_does_for_others_until_there_is_another() {
+    let gone =
+        StoreError::Unavailable { operation: "a test", source: Arc::new(std::io::Error::other("gone")) };
+    let failures = [Failure::Unavailable { retry_after: None }, Failure::Store(Arc::new(gone))];
+    for failure in failures {
+        let held = Exchanges::default();
+        let begun = begin(&held, session(1), &place("dmp"), None, T0);
+        bring(&held, session(1), &place("dmp"), &begun, Some(300), T0);
+        let refused = token(&held, session(1), &place("dmp"), T0).expect("held");
+        let begun = begin(&held, session(1), &place("dmp"), Some(&refused), after(1));
+        match held.enter(session(1), &place("dmp"), None, after(1)) {
+            Entry::Joined { meanwhile: Some(meanwhile), .. } => assert!(meanwhile.is_same(&refused)),
+            _ => panic!("it will do for who has not met its refusal"),
+        }
+        held.finish(session(1), &place("dmp"), &begun, Err(failure), Duration::from_secs(60), after(2));
+        let kept = token(&held, session(1), &place("dmp"), after(2)).expect("it stays");
+        assert!(kept.is_same(&refused));
+        // The server is not asked before the time that it named.
+        assert!(matches!(held.enter(session(1), &place("dmp"), Some(&kept), after(61)), Entry::Held(_)));
+        begin(&held, session(1), &place("dmp"), Some(&kept), after(62));
+    }
+}
+
+#[test]
+fn a_refused_token_that_has_come_to_its_end_does_for_nobody() {
+    let held = Exchanges::default();
+    let begun = begin(&held, session(1), &place("dmp"), None, T0);
+    bring(&held, session(1), &place("dmp"), &begun, Some(60), T0);
+    let refused = token(&held, session(1), &place("dmp"), T0).expect("held");
+    let begun = begin(&held, session(1), &place("dmp"), Some(&refused), after(49));
+    assert!(matches!(
+        held.enter(session(1), &place("dmp"), None, after(50)),
+        Entry::Joined { meanwhile: None, .. }
+    ));
+    let failure = Failure::Unavailable { retry_after: None };
+    held.finish(session(1), &place("dmp"), &begun, Err(failure), Duration::from_secs(5), after(50));
+    assert!(matches!(held.enter(session(1), &place("dmp"), None, after(50)), Entry::Failed { .. }));
+}
+
+#[test]
+fn what_an_authorization_server_refuses_is_refused_to_all() {
+    let held = Exchanges::default();
+    let begun = begin(&held, session(1), &place("dmp"), None, T0);
+    bring(&held, session(1), &place("dmp"), &begun, Some(300), T0);
+    let refused = token(&held, session(1), &place("dmp"), T0).expect("held");
+    let begun = begin(&held, session(1), &place("dmp"), Some(&refused), after(1));
+    held.finish(session(1), &place("dmp"), &begun, Err(Failure::Refused), Duration::from_secs(5), after(1));
+    assert!(matches!(held.enter(session(1), &place("dmp"), None, after(1)), Entry::Failed { .. }));
 }
 
 #[test]
