@@ -150,9 +150,9 @@ async fn what_is_under_way_is_broken_off_when_the_session_ends() {
                 )
                 .await,
             };
-            let mut begin = [0; 15];
-            transfers.download.read_exact(&mut begin).await.expect("the answer has begun");
-            assert_eq!(&begin, b"HTTP/1.1 200 OK");
+            let mut line = [0; 15];
+            transfers.download.read_exact(&mut line).await.expect("the answer has begun");
+            assert_eq!(&line, b"HTTP/1.1 200 OK");
             let count = |of: &AtomicUsize| of.load(Ordering::SeqCst);
             stack.eventually("both are under way", async || count(&begun) == before + 1).await;
             assert_eq!((count(&came), count(&gone), count(&broken)), (before + 1, before, before), "{end:?}");
@@ -241,8 +241,8 @@ async fn a_logout_that_another_node_hears_of_breaks_off_what_is_under_way_here()
     let mut download = open_at(address, &session, "GET /v1/targets/down/x", "", "").await;
     let headers = "transfer-encoding: chunked\r\n";
     let upload = open_at(address, &session, "POST /v1/targets/up/x", headers, "5\r\nfirst\r\n").await;
-    let mut begin = [0; 15];
-    download.read_exact(&mut begin).await.expect("the answer has begun");
+    let mut line = [0; 15];
+    download.read_exact(&mut line).await.expect("the answer has begun");
     stack.eventually("both are under way", async || begun.load(Ordering::SeqCst) == 1).await;
     // The person leaves at the provider, which tells the first node.
     let uri = format!("{}/providers/psc/backchannel-logout", stack.notified().base());
