@@ -11,6 +11,7 @@ mod location;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::uri::PathAndQuery;
@@ -23,7 +24,7 @@ use crate::domain::target::{Target, TargetPath};
 use crate::engine::ports::{Leads, TargetAnswer, TargetCall, TargetError};
 use crate::net::outbound::{
     AddressPolicy, Identity, NotSentCause, Outbound, OutboundBuildError, OutboundError, OutboundSettings,
-    StreamedRequest, UnknownCause,
+    StreamedRequest, TAKES_WITHIN, UnknownCause,
 };
 use crate::telemetry::error_chain::ErrorChain;
 use body::{Download, Fault, Upload};
@@ -40,6 +41,8 @@ pub struct TargetSettings {
     pub allow_private_addresses: bool,
     /// Refuse `http` URLs. False only in development, and then for loopback only.
     pub https_only: bool,
+    /// How long it may be silent.
+    pub timeout: Duration,
 }
 
 /// Why the targets cannot be called.
@@ -120,7 +123,9 @@ fn outbound(settings: &TargetSettings, identity: Option<Identity>) -> Result<Out
         AddressPolicy::PublicOnly
     };
     let (roots, https_only) = (settings.roots_pem.clone(), settings.https_only);
-    Outbound::new(OutboundSettings { roots, identity, address_policy, https_only })
+    // Its own limit of silence is met first, and says what it was.
+    let takes_within = settings.timeout + TAKES_WITHIN;
+    Outbound::new(OutboundSettings { roots, identity, address_policy, https_only, takes_within })
 }
 
 #[async_trait]
@@ -185,7 +190,8 @@ impl crate::engine::ports::Targets for Targets {
             Lead::Below(rest) => Some(rest),
             Lead::Nowhere | Lead::Elsewhere => None,
         };
-        let leads = Leads { location: below(location), content_location: below(content_location) };
+        let links = location::links(&target.url, &sent, &parts.headers);
+        let leads = Leads { location: below(location), content_location: below(content_location), links };
         headers.remove(header::LOCATION);
         headers.remove(header::CONTENT_LOCATION);
         let body = Download::new(body, target.timeout, place).boxed_unsync();

@@ -240,6 +240,7 @@ fn targets(config: &Config, providers: &Arc<provider::Clients>) -> Result<Arc<ta
                 allow_private_addresses: allows_private(config.mode, roots_pem.is_some()),
                 roots_pem,
                 https_only: config.mode == Mode::Production,
+                timeout: settings.target.timeout,
             })
         })
         .collect::<Result<Vec<_>, StartError>>()?;

@@ -195,12 +195,17 @@ fn read_applications(
     }
     let names: Vec<ApplicationName> = names.iter().filter_map(|name| name.parse().ok()).collect();
     for application in surroundings.applications.iter().filter(|it| names.contains(&it.name)) {
-        if !application.registrations.iter().any(|name| registrations.contains(name)) {
+        // It is the session that has a registration, and an application may call with sessions of those it acts for too.
+        let mut whose = surroundings
+            .applications
+            .iter()
+            .filter(|it| it.name == application.name || application.acts_for.contains(&it.name));
+        if !whose.any(|it| it.registrations.iter().any(|name| registrations.contains(name))) {
             let what = format!(
-                "names {:?}, which uses none of the target's registrations",
+                "names {:?}, and neither it nor an application that it acts for uses one of the target's registrations",
                 application.name.as_str()
             );
-            reader.warn("applications", what, "name a registration of that application, or leave it out");
+            reader.warn("applications", what, "name a registration of theirs, or leave it out");
         }
     }
     names

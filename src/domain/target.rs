@@ -30,9 +30,9 @@ pub struct Target {
     pub environment: Environment,
     /// `false`: none of its calls is forwarded.
     pub enabled: bool,
-    /// Sessions of these registrations may call it, and no others.
+    /// It is called for sessions of these registrations, and of no others.
     pub registrations: Vec<RegistrationName>,
-    /// Sessions of these applications may call it, and no others.
+    /// These applications may call it, and no others: with their own sessions, and with those that they act for.
     pub applications: Vec<ApplicationName>,
     /// The methods that it may be called with: some of [`METHODS`].
     pub methods: Vec<&'static str>,
@@ -49,7 +49,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether a session of this application and this registration may call it at all.
+    /// Whether this application may call it at all with a session of this registration, be it its own or one that it acts
+    /// for.
     #[must_use]
     pub fn is_open_to(&self, application: &ApplicationName, registration: &RegistrationName) -> bool {
         self.enabled && self.applications.contains(application) && self.registrations.contains(registration)

@@ -37,7 +37,7 @@ const LEAST_LIFE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long he waits where there is a token that will do.
-const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+const SHORT_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// How long a failure is everybody's answer: nobody is asked the same again at once.
 const COOL_DOWN: Duration = Duration::from_secs(5);

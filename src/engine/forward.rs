@@ -76,7 +76,7 @@ pub enum ForwardRefusal {
     /// There is no target of this name.
     #[error("there is no such target")]
     Unknown,
-    /// The target is not open to the application or the registration of the session, or to nobody now.
+    /// The target is not open to the application that calls or to the registration of the session, or to nobody now.
     #[error("the target is not open to the session")]
     Closed,
     /// The target does not allow that method at that path.

@@ -35,7 +35,7 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// Whose an answer is, on calls that may have another's.
 pub(super) const RELAIS_ANSWER: HeaderName = HeaderName::from_static("relais-answer");
 
-/// What the routes of such calls begin with.
+/// What the paths of such calls begin with, be there a route or not.
 pub(super) const TARGETS: &str = "/v1/targets/";
 
 /// What the front of one listener knows.
@@ -75,6 +75,7 @@ pub(super) async fn front(State(front): State<Front>, mut request: Request, next
     let context = RequestContext::of(request.headers(), peer, engine.random());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let is_of_targets = request.uri().path().starts_with(TARGETS);
     request.extensions_mut().insert(context.clone());
     let answer = async {
         match gate(&request).and_then(|()| front.place()) {
@@ -93,7 +94,7 @@ pub(super) async fn front(State(front): State<Front>, mut request: Request, next
     // What may be kept says so itself.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if route.as_ref().is_some_and(|route| route.starts_with(TARGETS)) {
+    if is_of_targets {
         headers.entry(RELAIS_ANSWER).or_insert(HeaderValue::from_static("relais"));
     }
     let length = engine.clock().monotonic().since(arrived);

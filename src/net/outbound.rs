@@ -49,6 +49,9 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 const POOL_PER_HOST: usize = 64;
 const MAX_HEADERS: usize = 100;
 
+/// How long a peer may take nothing of what is sent to it, where nobody has a reason to wait for longer.
+pub const TAKES_WITHIN: Duration = Duration::from_secs(20);
+
 /// A body on its way, in either direction.
 pub type StreamedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -74,6 +77,8 @@ pub struct OutboundSettings {
     pub address_policy: AddressPolicy,
     /// Refuse `http` URLs. False only in development and for loopback.
     pub https_only: bool,
+    /// How long the peer may take nothing of what is sent to it, be it gone or busy; then the connection ends.
+    pub takes_within: Duration,
 }
 
 /// Why no client could be built from its settings.
@@ -152,7 +157,7 @@ pub struct Outbound {
 impl Outbound {
     /// Builds the client; validates roots, certificate and key.
     pub fn new(settings: OutboundSettings) -> Result<Self, OutboundBuildError> {
-        let OutboundSettings { roots, identity, address_policy, https_only } = settings;
+        let OutboundSettings { roots, identity, address_policy, https_only, takes_within } = settings;
         let has_identity = identity.is_some();
         let tls = tls_config(roots.as_deref(), identity.as_ref())?;
         let client = Client::builder(TokioExecutor::new())
@@ -164,7 +169,7 @@ impl Outbound {
             // Not a repetition: an idle connection that the peer had closed is replaced before anything of the
             // request is written.
             .retry_canceled_requests(true)
-            .build(Connector::new(address_policy, tls));
+            .build(Connector::new(address_policy, tls, takes_within));
         Ok(Self { client, policy: address_policy, https_only, has_identity })
     }
 

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{Limits, serve};
-use super::outbound::{AddressPolicy, Identity, Outbound, OutboundRequest, OutboundSettings};
+use super::outbound::{AddressPolicy, Identity, Outbound, OutboundRequest, OutboundSettings, TAKES_WITHIN};
 use super::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsSettings};
 use crate::crypto::pki::{DevCa, Issued};
 use crate::domain::secret::{Secret, SecretBytes};
@@ -96,6 +96,7 @@ pub fn outbound(roots: Option<Vec<u8>>, identity: Option<&Issued>) -> Outbound {
         identity: identity.map(self::identity),
         address_policy: AddressPolicy::AllowPrivate,
         https_only: false,
+        takes_within: TAKES_WITHIN,
     })
     .expect("client")
 }

@@ -15,7 +15,9 @@ use crate::crypto::x509::{CertError, Certificate, Pair, load_pair};
 use crate::domain::names::RegistrationName;
 use crate::domain::secret::SecretBytes;
 use crate::domain::time::Timestamp;
-use crate::net::outbound::{AddressPolicy, Identity, Outbound, OutboundBuildError, OutboundSettings};
+use crate::net::outbound::{
+    AddressPolicy, Identity, Outbound, OutboundBuildError, OutboundSettings, TAKES_WITHIN,
+};
 
 use super::settings::{CertificateFiles, ProviderSettings};
 
@@ -218,6 +220,7 @@ fn outbound(settings: &ProviderSettings, identity: Option<Identity>) -> Result<O
         identity,
         address_policy,
         https_only,
+        takes_within: TAKES_WITHIN,
     })
 }
 

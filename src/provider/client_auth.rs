@@ -78,13 +78,14 @@ impl Identity<'_> {
             AssertionAudience::TokenEndpoint => token_endpoint.ok_or(SigningFailed)?.as_str(),
             AssertionAudience::Text(text) => text,
         };
-        self.about_itself(audience, typ, Map::new())
+        self.about_itself(Some(audience), typ, Map::new())
     }
 
-    /// A JWT about this client, made for one request, that says `more` besides.
+    /// A JWT about this client, made for one request, that says `more` besides. With an audience it proves there who its
+    /// bearer is (RFC 7523 §3); without one it is no assertion for anybody.
     pub fn about_itself(
         &self,
-        audience: &str,
+        audience: Option<&str>,
         typ: Option<&str>,
         more: Map<String, Value>,
     ) -> Result<Secret, SigningFailed> {
@@ -97,7 +98,7 @@ impl Identity<'_> {
     /// A signed authentication request (CIBA §7.1.1): a JWS, never encrypted, with every parameter as a text. It has no
     /// `sub`, so that it can never pass for an assertion (RFC 9101 §10.8).
     pub fn signed_request(&self, parameters: &[(&str, String)]) -> Result<Secret, SigningFailed> {
-        let mut claims = self.claims(self.issuer);
+        let mut claims = self.claims(Some(self.issuer));
         claims.insert("nbf".to_owned(), json!(self.now.as_secs() - EARLIER));
         for (name, value) in parameters {
             claims.insert((*name).to_owned(), json!(value));
@@ -106,16 +107,16 @@ impl Identity<'_> {
     }
 
     /// What both have in common.
-    fn claims(&self, audience: &str) -> Map<String, Value> {
+    fn claims(&self, audience: Option<&str>) -> Map<String, Value> {
         let now = self.now.as_secs();
         let claims = [
-            ("iss", json!(self.client_id)),
-            ("aud", json!(audience)),
-            ("iat", json!(now)),
-            ("exp", json!(now + LIFE)),
-            ("jti", json!(uuid_v4(self.random))),
+            ("iss", Some(json!(self.client_id))),
+            ("aud", audience.map(|audience| json!(audience))),
+            ("iat", Some(json!(now))),
+            ("exp", Some(json!(now + LIFE))),
+            ("jti", Some(json!(uuid_v4(self.random)))),
         ];
-        claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        claims.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 

@@ -154,7 +154,7 @@ fn form(exchange: &Exchange<'_>, request: &ExchangeRequest) -> Result<Form, NoRe
         form.add("cnf", &cnf);
     }
     if let Some(acting) = &request.acting {
-        let token = actor::token(&identity, parameters.token_endpoint.as_str(), acting)?;
+        let token = actor::token(&identity, acting)?;
         form.add("actor_token", token.expose());
         form.add("actor_token_type", JWT);
     }

@@ -65,8 +65,8 @@ pub(super) fn check_assertion(
     take(simulator, &claims, exp)
 }
 
-/// Who acts, by an actor token (RFC 8693 §4.1) that the client has signed for the authorization server: its claims about
-/// the actor. The error is the rule that it breaks.
+/// Who acts, by an actor token (RFC 8693 §4.1) that the client has signed, for the authorization server where it names
+/// anybody: its claims about the actor. The error is the rule that it breaks.
 pub(super) fn checked_actor(
     simulator: &Simulator,
     keys: &JwkSet,
@@ -78,7 +78,8 @@ pub(super) fn checked_actor(
     if text(&claims, "iss") != Some(client_id) || text(&claims, "sub") != Some(client_id) {
         return Err("iss, sub");
     }
-    if text(&claims, "aud") != Some(format!("{}{}", inner.issuer, token_exchange::PATH).as_str()) {
+    let audience = format!("{}{}", inner.issuer, token_exchange::PATH);
+    if claims.get("aud").is_some_and(|aud| aud.as_str() != Some(audience.as_str())) {
         return Err("aud");
     }
     let now = inner.clock.now().as_secs();

@@ -21,7 +21,7 @@ use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::domain::secret::Secret;
 use crate::net::listener::{self, Limits, serve};
-use crate::net::outbound::{AddressPolicy, Outbound, OutboundSettings};
+use crate::net::outbound::{AddressPolicy, Outbound, OutboundSettings, TAKES_WITHIN};
 use crate::net::tls::CertificateFiles;
 use crate::net::tls::{ClientAuth, ServerTls, ServerTlsSettings, TlsError};
 
@@ -192,6 +192,7 @@ fn notifications(certs: &Path) -> Result<Outbound, ServerError> {
         identity: None,
         address_policy: AddressPolicy::AllowPrivate,
         https_only: false,
+        takes_within: TAKES_WITHIN,
     })
     .map_err(|error| ServerError::Roots(error.into()))
 }

@@ -2,60 +2,19 @@
 //! (RFC 9110 §7.6.1), what says who the caller is to Relais, and what would speak for Relais do not.
 //!
 //! - `Connection` takes the headers that it names along.
-//! - Underscores count as hyphens: many servers read `X_Forwarded_For` as `X-Forwarded-For` (R-F-08).
+//! - Whatever is no letter or digit counts as a hyphen: servers that hand headers on as CGI does read `X_Forwarded_For` and
+//!   `X.Forwarded.For` as `X-Forwarded-For` (R-F-08).
 //! - Bodies are framed anew: neither `Content-Length` nor `Transfer-Encoding` is copied, so none contradicts the other.
 //! - `Expect` ends here: the caller gets its `100 Continue` when its body is first asked for, which is when everything of
 //!   Relais's own has been decided; the target is sent the body without asking.
+
+mod names;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body;
 
 use crate::engine::ports::{TargetBody, TargetHead};
-
-/// Of one connection. `proxy-connection` and `http2-settings` are no standard, or no longer.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Of a request: for Relais, made anew, or what would speak for a front (R-F-08) or talk round what the target allows:
-/// some frameworks take method and path from headers.
-const OF_REQUEST: [&str; 18] = [
-    "authorization",
-    "client-cert",
-    "client-cert-chain",
-    "content-length",
-    "cookie",
-    "dpop",
-    "expect",
-    "forwarded",
-    "host",
-    "traceparent",
-    "x-client-cert",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-real-ip",
-    "x-request-id",
-    "x-rewrite-url",
-];
-
-/// Likewise, by how they begin.
-const OF_FRONTS: [&str; 3] = ["x-forwarded-", "x-ssl-", "ssl-client-"];
-
-/// Of an answer.
-const OF_ANSWER: [&str; 2] = ["content-length", "set-cookie"];
-
-const OF_RELAIS: &str = "relais-";
+use names::{HOP_BY_HOP, OF_ANSWER, OF_FRONTS, OF_RELAIS, OF_REQUEST, TO_FRONTS};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -67,11 +26,11 @@ pub(super) fn of_request(head: &TargetHead, body: &TargetBody) -> HeaderMap {
     let is_new_trace = !head.headers.get_all(TRACEPARENT).iter().eq([&head.traceparent]);
     let mut kept = HeaderMap::new();
     for (name, value) in &head.headers {
-        let plain = plain(name);
+        let plain = plain(name.as_str());
         let is_dropped = HOP_BY_HOP.contains(&&*plain)
             || OF_REQUEST.contains(&&*plain)
             || plain.starts_with(OF_RELAIS)
-            || OF_FRONTS.iter().any(|front| plain.starts_with(front))
+            || OF_FRONTS.iter().any(|begin| plain.starts_with(begin))
             || named.contains(&plain)
             || (is_new_trace && plain == "tracestate");
         if !is_dropped {
@@ -87,16 +46,25 @@ pub(super) fn of_request(head: &TargetHead, body: &TargetBody) -> HeaderMap {
     kept
 }
 
-/// The headers of an answer, `Location` as it was. Where there can be no body, its length is that of what there would be.
+/// The headers of an answer, `Location` as it was. Where there can be no body, its length is that of what there would be,
+/// if it is one: nobody has looked at it, and two of them would cut the caller's connection.
 pub(super) fn of_answer(headers: &HeaderMap, has_no_body: bool) -> HeaderMap {
     let named = named_by_connection(headers);
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_one = match (lengths.next(), lengths.next()) {
+        (Some(length), None) => {
+            !length.is_empty() && length.len() < 20 && length.as_bytes().iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    };
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
-        let plain = plain(name);
-        let is_length = has_no_body && *name == header::CONTENT_LENGTH;
+        let plain = plain(name.as_str());
+        let is_length = has_no_body && is_one && *name == header::CONTENT_LENGTH;
         let is_dropped = HOP_BY_HOP.contains(&&*plain)
             || (OF_ANSWER.contains(&&*plain) && !is_length)
             || plain.starts_with(OF_RELAIS)
+            || TO_FRONTS.iter().any(|begin| plain.starts_with(begin))
             || named.contains(&plain);
         if !is_dropped {
             kept.append(name, value.clone());
@@ -105,15 +73,17 @@ pub(super) fn of_answer(headers: &HeaderMap, has_no_body: bool) -> HeaderMap {
     kept
 }
 
-fn plain(name: &HeaderName) -> String {
-    name.as_str().replace('_', "-")
+/// As the most indulgent server reads it.
+fn plain(name: &str) -> String {
+    let as_read = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(as_read).collect()
 }
 
 /// What `Connection` says to be of this connection only. A value that cannot be read names nothing: it is dropped itself.
 fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(header::CONNECTION).iter();
     let words = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    words.map(|word| word.trim().to_ascii_lowercase().replace('_', "-")).collect()
+    words.map(|word| plain(word.trim())).collect()
 }
 
 #[cfg(test)]
@@ -160,15 +130,74 @@ mod tests {
             "X-HTTP-Method-Override",
             "X-HTTP-Method",
             "X_Method_Override",
+            "X.HTTP.Method.Override",
             "X-Original-URL",
+            "X-Original-URI",
+            "X-Original-Host",
+            "X!Original~Method",
             "X-Rewrite-URL",
+            "X-Host",
+            "X-HTTP-Host-Override",
+            "X-Scheme",
+            "X-Script-Name",
+            "X-Envoy-Original-Path",
+            "X-Accel-Mapping",
+            "X-Sendfile-Type",
+            "Proxy",
             "X-Real-IP",
+            "X-Client-IP",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "Remote-Addr",
+            "X-Forwarded",
+            "X-Forwarded-For",
+            "X.Forwarded.For",
+            "X+Forwarded'Host",
+            "X-ForwardedFor",
+            "X-Forwarded-Client-Cert",
             "Client-Cert",
             "Client-Cert-Chain",
             "X-Client-Cert",
+            "X-ClientCert",
+            "X-Client-Certificate",
             "X-SSL-Client-S-DN",
             "SSL_CLIENT_VERIFY",
-            "X-Forwarded-For",
+            "SSL-Cert",
+            "X-TLS-Client-Subject",
+            "WL-Proxy-Client-Cert",
+            "WL-Proxy-Client-IP",
+            "WL-Proxy-SSL",
+            "Proxy-Auth-Cert",
+            "$WSCC",
+            "$WSRU",
+            "$wsra",
+            "$WSIS",
+            "X-ARR-ClientCert",
+            "X-ARR-SSL",
+            "X-Amzn-Mtls-Clientcert",
+            "X-Amzn-Mtls-Clientcert-Leaf",
+            "X-Amzn-Oidc-Data",
+            "Remote-User",
+            "REMOTE_USER",
+            "Remote-Groups",
+            "X-Remote-User",
+            "X-Remote-Group",
+            "X-Authenticated-User",
+            "X-Auth-Request-Email",
+            "X-WebAuth-User",
+            "X-MS-Client-Principal-Id",
+            "X-Goog-IAP-JWT-Assertion",
+            "X-Goog-Authenticated-User-Email",
+            "X-Consumer-Username",
+            "Cf-Access-Jwt-Assertion",
+            "OIDC_CLAIM_sub",
+            "OAM_REMOTE_USER",
+            "iv-user",
+            "SM_USER",
+            "Shib-Identity-Provider",
+            "Auth-User",
+            "Cookie2",
+            "relais.session",
         ] {
             assert_eq!(sent(&[(name, "x")], ""), sent(&[], ""), "{name}");
         }
@@ -236,7 +265,12 @@ mod tests {
             ("prefer", "return=minimal"),
             ("x-custom", "1"),
             ("x-custom", "2"),
-            ("x-forwardedfor", "not the prefix"),
+            ("x_custom", "3"),
+            ("x.custom", "4"),
+            ("x-auth-token", "of the target's own"),
+            ("x-client-version", "of the caller"),
+            ("x-correlation-id", "1"),
+            ("ws-id", "no dollar"),
         ];
         let mut expected: Vec<String> = kept.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         expected.extend(ADDED.map(str::to_owned));
@@ -267,6 +301,13 @@ mod tests {
             ("upgrade", "h2c"),
             ("trailer", "x-sum"),
             ("proxy-authenticate", "Basic"),
+            ("link", "<https://dmp.example.fr/fhir/x>; rel=\"next\""),
+            ("refresh", "0; url=https://dmp.example.fr/fhir/x"),
+            ("set-cookie2", "a=b"),
+            ("relais.answer", "relais"),
+            ("x-accel-redirect", "/internal/secret"),
+            ("x_accel_buffering", "no"),
+            ("x-sendfile", "/etc/passwd"),
             ("content-type", "application/fhir+json"),
             ("etag", "W/\"1\""),
             ("www-authenticate", "Bearer realm=\"dmp\""),
@@ -282,5 +323,26 @@ mod tests {
         let mut with_length = [&["content-length: 5"], &kept[..]].concat();
         with_length.sort_unstable();
         assert_eq!(lines(&of_answer(&headers, true)), with_length);
+    }
+
+    #[test]
+    fn the_length_of_what_is_not_sent_is_one_number_or_nothing() {
+        for (lengths, kept) in [
+            (&["5"][..], &["content-length: 5"][..]),
+            (&["0"], &["content-length: 0"]),
+            (&["5", "5"], &[]),
+            (&["5", "6"], &[]),
+            (&["5, 5"], &[]),
+            (&["+5"], &[]),
+            (&["-1"], &[]),
+            (&["5 "], &[]),
+            (&["0x5"], &[]),
+            (&[""], &[]),
+            (&["99999999999999999999"], &[]),
+        ] {
+            let pairs: Vec<(&str, &str)> = lengths.iter().map(|length| ("content-length", *length)).collect();
+            assert_eq!(lines(&of_answer(&map(&pairs), true)), kept, "{lengths:?}");
+            assert_eq!(lines(&of_answer(&map(&pairs), false)), [""; 0], "{lengths:?}");
+        }
     }
 }

@@ -1,9 +1,11 @@
-//! Where a `Location` or `Content-Location` leads (RFC 9110 §10.2.2, §8.7): below the target's base, or elsewhere.
+//! Where a `Location`, `Content-Location` or `Link` leads (RFC 9110 §10.2.2, §8.7; RFC 8288): below the target's base, or
+//! elsewhere.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 use url::{Position, Url};
 
 use crate::domain::target::TargetPath;
+use crate::engine::ports::Link;
 
 /// Where an answer leads.
 #[derive(PartialEq, Eq, Debug)]
@@ -24,6 +26,46 @@ pub(super) fn of(base: &Url, sent: &Url, headers: &HeaderMap, name: &HeaderName)
     };
     let url = value.to_str().ok().and_then(|text| sent.join(text).ok());
     url.and_then(|url| below(base, &url)).map_or(Lead::Elsewhere, Lead::Below)
+}
+
+/// The links of an answer to a call of `sent` that lead below the base, in their order. From where one cannot be read the
+/// rest of its header is left out; so is a link that holds, within quotes or not, what others could read as one more.
+pub(super) fn links(base: &Url, sent: &Url, headers: &HeaderMap) -> Vec<Link> {
+    let mut links = Vec::new();
+    for value in headers.get_all(header::LINK) {
+        let mut rest = value.to_str().unwrap_or_default();
+        while let Some((reference, behind)) = next_link(rest) {
+            let (parameters, others) = behind.split_at(end_of_parameters(behind));
+            let below = sent.join(reference).ok().and_then(|url| below(base, &url));
+            if let Some(below) = below.filter(|_| !parameters.contains('<')) {
+                links.push(Link { below, parameters: parameters.trim().to_owned() });
+            }
+            rest = others;
+        }
+    }
+    links
+}
+
+/// What stands between the next pair of angle brackets, and all behind it.
+fn next_link(text: &str) -> Option<(&str, &str)> {
+    let is_between = |c: char| c == ',' || c.is_ascii_whitespace();
+    text.trim_start_matches(is_between).strip_prefix('<')?.split_once('>')
+}
+
+/// Where the comma is that ends a link: one outside quotes.
+fn end_of_parameters(text: &str) -> usize {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let ends = |(_, c): &(usize, char)| {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => return true,
+            _ => {}
+        }
+        false
+    };
+    text.char_indices().find(ends).map_or(text.len(), |(place, _)| place)
 }
 
 fn below(base: &Url, url: &Url) -> Option<String> {
@@ -71,6 +113,53 @@ mod tests {
             assert_eq!(lead(&[location]), Lead::Below(rest.to_owned()), "{location}");
         }
         assert_eq!(lead(&[]), Lead::Nowhere);
+    }
+
+    fn linked(values: &[&str]) -> Vec<String> {
+        let base = Url::parse("https://dmp.example.fr/fhir/").expect("a URL");
+        let sent = Url::parse("https://dmp.example.fr/fhir/Patient?page=1").expect("a URL");
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::LINK, HeaderValue::from_str(value).expect("a value"));
+        }
+        let links = links(&base, &sent, &headers).into_iter();
+        links.map(|link| format!("{} | {}", link.below, link.parameters)).collect()
+    }
+
+    #[test]
+    fn r_g_07_links_below_the_base_are_told_from_there_and_no_others() {
+        for (value, told) in [
+            (
+                "<https://dmp.example.fr/fhir/Patient?page=2>; rel=\"next\"",
+                &["/Patient?page=2 | ; rel=\"next\""][..],
+            ),
+            (
+                "<?page=2>; rel=next, <?page=9>;rel=last",
+                &["/Patient?page=2 | ; rel=next", "/Patient?page=9 | ;rel=last"],
+            ),
+            (
+                "<?a=b,c>; title=\"x, \\\", y\"; rel=next,<2>",
+                &["/Patient?a=b,c | ; title=\"x, \\\", y\"; rel=next", "/2 | "],
+            ),
+            ("<a>; title=\"x, <https://evil.example/>; y\"; rel=next, <b>", &["/b | "]),
+            ("<https://evil.example/fhir/x>; rel=next, </fhir/y>; rel=prev", &["/y | ; rel=prev"]),
+            ("<https://dmp.example.fr:8443/fhir/x>; rel=next", &[]),
+            ("<http://dmp.example.fr/fhir/x>; rel=next", &[]),
+            ("<//evil.example/fhir/x>", &[]),
+            ("</admin>; rel=next", &[]),
+            ("</fhir/%2e%2e/admin>; rel=next", &[]),
+            ("<javascript:alert(1)>; rel=next", &[]),
+            (", ,<a> , <b>", &["/a | ", "/b | "]),
+            ("<a>; rel=next, nonsense, <b>", &["/a | ; rel=next"]),
+            ("<a>; title=\"open, <https://evil.example/>; rel=next", &[]),
+            ("<a", &[]),
+            ("https://dmp.example.fr/fhir/x", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(linked(&[value]), told, "{value}");
+        }
+        assert_eq!(linked(&["nonsense", "<a>; rel=x"]), ["/a | ; rel=x"]);
+        assert_eq!(linked(&[]), [""; 0]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn targets(pki: &Pki) -> (Targets, Arc<AtomicBool>) {
         roots_pem: Some(pki.ca.certificate().into_bytes()),
         allow_private_addresses: true,
         https_only: true,
+        timeout: Duration::from_secs(30),
     };
     (Targets::new(vec![settings], certificates).expect("targets"), is_there)
 }

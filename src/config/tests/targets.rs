@@ -185,6 +185,23 @@ fn targets_that_may_fill_the_listener_are_a_warning() {
 }
 
 #[test]
+fn an_application_needs_no_registration_of_the_target_where_it_acts_for_one_that_has() {
+    let warned = |acts_for: Option<&str>| {
+        let mut house = house();
+        house.set("targets.dmp.registrations", Some("[\"by-secret\"]"));
+        house.set("targets.dmp.applications", Some("[\"by-certificate\"]"));
+        if acts_for.is_some() {
+            house.set("applications.by-certificate.acts_for", acts_for);
+        }
+        let of_applications = |it: &Problem| it.path == "targets.dmp.applications";
+        house.good().warnings.into_iter().find(of_applications).map(|it| it.what)
+    };
+    let told = warned(None).expect("a warning");
+    assert!(told.contains("\"by-certificate\"") && told.contains("acts for"), "{told}");
+    assert_eq!(warned(Some("[\"by-secret\"]")), None);
+}
+
+#[test]
 fn the_values_of_a_target_arrive() {
     let mut house = house();
     let TargetSettings { target: bare, ca, exchange_ca } = target(&house);

@@ -3,6 +3,8 @@
 //! A path is judged as it will be sent, and only where every server reads it the same way: what one server decodes,
 //! normalises or strips and another one does not is refused (R-G-06). What has passed goes on byte for byte.
 
+use std::ops::RangeInclusive;
+
 use thiserror::Error;
 
 /// A path below a target's base that means the same to every server: empty, or from a slash on.
@@ -25,7 +27,8 @@ pub enum PathRefused {
     /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8.
     #[error("the percent-encoding is broken")]
     Encoding,
-    /// A slash, backslash, dot, percent sign or control character, or one that looks like them, in disguise.
+    /// A slash, backslash, dot, percent sign, semicolon or control character in disguise, what looks like one of them, or
+    /// what is not there for everybody.
     #[error("an encoded character could change what the path means")]
     Disguised,
     /// Two slashes that follow each other.
@@ -36,11 +39,57 @@ pub enum PathRefused {
     DotSegment,
 }
 
-/// What some servers fold into a dot, a slash, a backslash, a percent sign or a semicolon (NFKC, best fit).
-const LOOK_ALIKES: [char; 22] = [
-    '\u{037e}', '\u{2024}', '\u{2025}', '\u{2026}', '\u{2044}', '\u{2100}', '\u{2101}', '\u{2105}',
-    '\u{2106}', '\u{2215}', '\u{2216}', '\u{29f5}', '\u{29f8}', '\u{fe52}', '\u{fe54}', '\u{fe68}',
-    '\u{fe6a}', '\u{ff05}', '\u{ff0e}', '\u{ff0f}', '\u{ff1b}', '\u{ff3c}',
+/// What some servers fold into a dot, a slash, a backslash, a percent sign or a semicolon, alone or among others (NFKC;
+/// best fit, where the yen and the won sign are backslashes).
+const LOOK_ALIKES: [RangeInclusive<char>; 27] = [
+    '\u{a5}'..='\u{a5}',
+    '\u{37e}'..='\u{37e}',
+    '\u{2024}'..='\u{2026}',
+    '\u{2044}'..='\u{2044}',
+    '\u{20a9}'..='\u{20a9}',
+    '\u{2100}'..='\u{2101}',
+    '\u{2105}'..='\u{2106}',
+    '\u{2215}'..='\u{2216}',
+    '\u{2488}'..='\u{249b}',
+    '\u{29f5}'..='\u{29f5}',
+    '\u{29f8}'..='\u{29f8}',
+    '\u{33c2}'..='\u{33c2}',
+    '\u{33c7}'..='\u{33c7}',
+    '\u{33d8}'..='\u{33d8}',
+    '\u{fe14}'..='\u{fe14}',
+    '\u{fe19}'..='\u{fe19}',
+    '\u{fe30}'..='\u{fe30}',
+    '\u{fe52}'..='\u{fe52}',
+    '\u{fe54}'..='\u{fe54}',
+    '\u{fe68}'..='\u{fe68}',
+    '\u{fe6a}'..='\u{fe6a}',
+    '\u{ff05}'..='\u{ff05}',
+    '\u{ff0e}'..='\u{ff0f}',
+    '\u{ff1b}'..='\u{ff1b}',
+    '\u{ff3c}'..='\u{ff3c}',
+    '\u{ffe5}'..='\u{ffe6}',
+    '\u{1f100}'..='\u{1f100}',
+];
+
+/// What some servers leave out before they compare (NFKC_Casefold, file systems): Default_Ignorable_Code_Point.
+const IGNORABLE: [RangeInclusive<char>; 17] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fff8}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
 ];
 
 impl TargetPath {
@@ -100,7 +149,8 @@ fn decode(part: &str) -> Result<String, PathRefused> {
         }
     }
     let segment = String::from_utf8(bytes).map_err(|_| PathRefused::Encoding)?;
-    if segment.chars().any(|c| c.is_control() || LOOK_ALIKES.contains(&c)) {
+    let is_among = |table: &[RangeInclusive<char>], c| table.iter().any(|range| range.contains(&c));
+    if segment.chars().any(|c| c.is_control() || is_among(&LOOK_ALIKES, c) || is_among(&IGNORABLE, c)) {
         return Err(PathRefused::Disguised);
     }
     Ok(segment)
@@ -167,6 +217,11 @@ impl PathPattern {
 
 #[cfg(test)]
 mod tests {
+    use icu_normalizer::ComposingNormalizerBorrowed;
+    use icu_properties::CodePointSetData;
+    use icu_properties::props::DefaultIgnorableCodePoint;
+    use url::form_urlencoded::byte_serialize;
+
     use super::*;
 
     #[test]
@@ -212,6 +267,24 @@ mod tests {
             ("/..%ef%bc%9bx/y", Disguised),
             ("/a%e2%84%80b", Disguised),
             ("/..%3b/x", Disguised),
+            ("/Patient/%ef%b8%b0/x", Disguised),
+            ("/Patient/%ef%b8%99/x", Disguised),
+            ("/Patient/..%ef%b8%94x/y", Disguised),
+            ("/a%c2%a5..%c2%a5x", Disguised),
+            ("/a%e2%82%a9x", Disguised),
+            ("/a%e2%92%88", Disguised),
+            ("/..%e2%80%8b/x", Disguised),
+            ("/%c2%ad../x", Disguised),
+            ("/.%ef%bb%bf./x", Disguised),
+            ("/..%e2%81%a0/x", Disguised),
+            ("/..%cd%8f/x", Disguised),
+            ("/..%d8%9c/x", Disguised),
+            ("/..%e1%85%9f/x", Disguised),
+            ("/..%e3%85%a4/x", Disguised),
+            ("/..%ef%be%a0/x", Disguised),
+            ("/..%ef%b8%8f/x", Disguised),
+            ("/..%f3%a0%81%bf/x", Disguised),
+            ("/Pat%e2%80%8dient", Disguised),
             ("/%c2%85", Disguised),
             ("/%ef%bc%8e%ef%bc%8e/x", Disguised),
             ("/a%ef%bc%8fb", Disguised),
@@ -242,6 +315,30 @@ mod tests {
         }
     }
 
+    /// All of Unicode, as one segment between two that are plain, against the tables of others.
+    #[test]
+    fn r_g_06_no_character_becomes_one_that_is_refused_by_what_servers_fold_or_leave_out() {
+        let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+        let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+        let is_refused = |c: char| {
+            let encoded: String = byte_serialize(c.encode_utf8(&mut [0; 4]).as_bytes()).collect();
+            TargetPath::parse(&format!("/a/..{encoded}/b")) == Err(PathRefused::Disguised)
+        };
+        let (mut folded, mut left_out) = (0, 0);
+        for c in ('\u{80}'..=char::MAX).filter(|c| !c.is_control()) {
+            let into = nfkc.normalize(c.encode_utf8(&mut [0; 4])).into_owned();
+            if into.contains(['.', '/', '\\', '%', ';']) {
+                folded += 1;
+                assert!(is_refused(c), "U+{:04X} is {into}", u32::from(c));
+            }
+            if ignorable.contains(c) {
+                left_out += 1;
+                assert!(is_refused(c), "U+{:04X} may be left out", u32::from(c));
+            }
+        }
+        assert!(folded > 40 && left_out > 4000, "{folded} {left_out}");
+    }
+
     #[test]
     fn what_every_server_reads_the_same_way_goes_on_byte_for_byte() {
         for raw in [
@@ -255,6 +352,7 @@ mod tests {
             "/a/.well-known/b..c",
             "/a;v=1/b;w=2",
             "/caf%C3%A9%20au%20lait",
+            "/n%C2%B0%20%E2%82%AC%E2%80%99%C5%93",
             "/127.0.0.1",
             "/user@evil.example:443",
             "/a%3Fb%23c",

@@ -73,6 +73,16 @@ pub struct Leads {
     pub location: Option<String>,
     /// By its `Content-Location`.
     pub content_location: Option<String>,
+    /// By its `Link`s.
+    pub links: Vec<Link>,
+}
+
+/// One link of an answer (RFC 8288).
+pub struct Link {
+    /// Where it leads.
+    pub below: String,
+    /// What else it says, as the target writes it: nothing, or from a semicolon on.
+    pub parameters: String,
 }
 
 /// The beginning of a target's answer.

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use http::header::{CACHE_CONTROL, CONTENT_LOCATION, LOCATION, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_LOCATION, LINK, LOCATION, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Version};
 use http_body::Body as _;
@@ -74,24 +74,35 @@ async fn handle(State(state): State<ClientsState>, request: Request) -> Result<R
     if !is_for_one(headers) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let Leads { location, content_location } = answer.leads;
-    for (name, below) in [(LOCATION, location), (CONTENT_LOCATION, content_location)] {
-        if let (Some(below), Some(target)) = (below, &target) {
-            let base = state.public_url.as_str().trim_end_matches('/');
-            // A URL's text is always one of a header.
-            if let Ok(location) = HeaderValue::try_from(format!("{base}{TARGETS}{target}{below}")) {
-                headers.insert(name, location);
+    let Leads { location, content_location, links } = answer.leads;
+    if let Some(target) = &target {
+        let here = format!("{}{TARGETS}{target}", state.public_url.as_str().trim_end_matches('/'));
+        let location = location.map(|below| (LOCATION, format!("{here}{below}")));
+        let content_location = content_location.map(|below| (CONTENT_LOCATION, format!("{here}{below}")));
+        let links =
+            links.into_iter().map(|link| (LINK, format!("<{here}{}>{}", link.below, link.parameters)));
+        for (name, text) in location.into_iter().chain(content_location).chain(links) {
+            // The text of a URL, and what was a header's, are always one of a header.
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.append(name, value);
             }
         }
     }
     Ok(response)
 }
 
-/// Whether an answer says itself that no cache may give it to anybody else.
+/// Whether an answer says itself that no cache may give it to anybody else, in words that cannot be read in two ways.
+/// `must-understand` lets a cache go past `no-store` (RFC 9111 §5.2.2.3).
 fn is_for_one(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    let mut directives = values.flat_map(|text| text.split(',')).map(str::trim);
-    directives.any(|word| word.eq_ignore_ascii_case("no-store") || word.eq_ignore_ascii_case("private"))
+    let mut words = Vec::new();
+    for value in headers.get_all(CACHE_CONTROL) {
+        match value.to_str() {
+            Ok(text) if !text.contains('"') => words.extend(text.split(',').map(str::trim)),
+            _ => return false,
+        }
+    }
+    let says = |directive: &str| words.iter().any(|word| word.eq_ignore_ascii_case(directive));
+    says("private") || (says("no-store") && !says("must-understand"))
 }
 
 /// The name of the target, and what stands behind it.

@@ -28,9 +28,6 @@ use super::dns::CheckedResolver;
 /// How long TCP and TLS may take together, name resolution included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long sent data may stay unacknowledged.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What TLS has said on one connection so far.
 #[derive(Debug, Default)]
@@ -78,14 +75,18 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(policy: AddressPolicy, tls: ClientConfig) -> Self {
+    /// `takes_within` ends a connection whose peer does not acknowledge what was sent, or has no room for it, for so long:
+    /// Linux makes no difference between the two (`TCP_USER_TIMEOUT`).
+    pub(super) fn new(policy: AddressPolicy, tls: ClientConfig, takes_within: Duration) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(CheckedResolver::new(policy));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_keepalive(Some(KEEPALIVE));
         #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
+        tcp.set_tcp_user_timeout(Some(takes_within));
+        #[cfg(not(target_os = "linux"))]
+        let _ = takes_within;
         Self { tcp, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
@@ -214,7 +215,26 @@ impl AsyncWrite for Watched {
 
 #[cfg(test)]
 mod tests {
+    use crate::net::outbound::tls_config;
+    use crate::net::testing::Pki;
+
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_ends_where_its_peer_takes_nothing_for_as_long_as_its_owner_waits() {
+        let tls = tls_config(Some(&Pki::new().ca.certificate().into_bytes()), None).expect("TLS");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri: Uri = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URI");
+        for takes_within in [Duration::from_secs(20), Duration::from_mins(10)] {
+            let connector = Connector::new(AddressPolicy::AllowPrivate, tls.clone(), takes_within);
+            let Ok(Stream::Plain(tcp)) = connector.connect(uri.clone()).await else {
+                panic!("no connection")
+            };
+            let told = socket2::SockRef::from(&tcp).tcp_user_timeout().expect("an option");
+            assert_eq!(told, Some(takes_within));
+        }
+    }
 
     #[test]
     fn an_alert_refuses_the_handshake_only_while_the_server_may_not_have_ended_it() {

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::dns::{ResolveFailure, checked};
 use super::{
     AddressPolicy, Identity, NotSentCause, Outbound, OutboundBuildError, OutboundError, OutboundRequest,
-    OutboundSettings, TlsFailure, UnknownCause,
+    OutboundSettings, TAKES_WITHIN, TlsFailure, UnknownCause,
 };
 use crate::crypto::pki::Issued;
 use crate::domain::secret::SecretBytes;
@@ -193,6 +193,7 @@ async fn r_g_02_without_pinned_roots_the_systems_do_not_know_a_private_authority
         identity: None,
         address_policy: AddressPolicy::AllowPrivate,
         https_only: true,
+        takes_within: TAKES_WITHIN,
     };
     match Outbound::new(settings) {
         Ok(client) => {
@@ -365,8 +366,14 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
 async fn r_g_06_address_literals_are_judged_however_they_are_spelled() {
     let client = |address_policy| {
         let roots = Some(Pki::new().ca.certificate().into_bytes());
-        Outbound::new(OutboundSettings { roots, identity: None, address_policy, https_only: true })
-            .expect("client")
+        Outbound::new(OutboundSettings {
+            roots,
+            identity: None,
+            address_policy,
+            https_only: true,
+            takes_within: TAKES_WITHIN,
+        })
+        .expect("client")
     };
     let (public, private) = (client(AddressPolicy::PublicOnly), client(AddressPolicy::AllowPrivate));
     let loopback = [
@@ -441,6 +448,7 @@ fn a_client_is_not_built_from_unusable_files() {
             identity: Some(identity),
             address_policy: AddressPolicy::PublicOnly,
             https_only: true,
+            takes_within: TAKES_WITHIN,
         };
         Outbound::new(settings).err()
     };

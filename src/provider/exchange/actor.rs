@@ -1,8 +1,9 @@
 //! The `actor_token` of CI-SIS (API Pro Santé Connectée): who acts for the person, with which software, in which
 //! *situation d'exercice*.
 //!
-//! A JWT (RFC 7519) of the registration, made for one request. The guide leaves the form of `situation_exercice` open:
-//! it is the one of the session object.
+//! A JWT (RFC 7519) of the registration, made for one request, with the claims of the guide's example and no audience,
+//! which has none either: so it never passes for a client assertion (RFC 7523 §3), whoever gets to see it. The guide leaves
+//! the form of `situation_exercice` open: it is the one of the session object.
 
 use serde_json::{Map, Value, json};
 
@@ -11,9 +12,9 @@ use crate::domain::secret::Secret;
 use crate::engine::ports::Acting;
 use crate::provider::client_auth::Identity;
 
-/// A token for the authorization server at `audience`.
-pub fn token(identity: &Identity<'_>, audience: &str, acting: &Acting) -> Result<Secret, SigningFailed> {
-    identity.about_itself(audience, None, about(acting))
+/// A token for one request.
+pub fn token(identity: &Identity<'_>, acting: &Acting) -> Result<Secret, SigningFailed> {
+    identity.about_itself(None, None, about(acting))
 }
 
 /// What it says besides who Relais is; nothing of what is not known.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::names::{RegistrationName, TargetName};
-use crate::net::outbound::{AddressPolicy, Identity, Outbound, OutboundBuildError, OutboundSettings};
+use crate::net::outbound::{
+    AddressPolicy, Identity, Outbound, OutboundBuildError, OutboundSettings, TAKES_WITHIN,
+};
 use crate::provider::settings::ExchangeSettings;
 
 /// Whose a client is: target, registration and the thumbprint of its certificate.
@@ -69,7 +71,13 @@ fn outbound(settings: &ExchangeSettings, identity: Option<Identity>) -> Result<O
         AddressPolicy::PublicOnly
     };
     let (roots, https_only) = (settings.roots_pem.clone(), settings.https_only);
-    Outbound::new(OutboundSettings { roots, identity, address_policy, https_only })
+    Outbound::new(OutboundSettings {
+        roots,
+        identity,
+        address_policy,
+        https_only,
+        takes_within: TAKES_WITHIN,
+    })
 }
 
 #[cfg(test)]

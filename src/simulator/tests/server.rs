@@ -19,7 +19,7 @@ use crate::domain::secret::{Secret, SecretBytes};
 use crate::domain::time::Timestamp;
 use crate::net::outbound::{
     AddressPolicy, Identity, Outbound, OutboundError, OutboundRequest, OutboundResponse, OutboundSettings,
-    UnknownCause,
+    TAKES_WITHIN, UnknownCause,
 };
 use crate::simulator::Front;
 use crate::simulator::personality::Personality;
@@ -98,6 +98,7 @@ impl Running {
             }),
             address_policy: AddressPolicy::AllowPrivate,
             https_only: false,
+            takes_within: TAKES_WITHIN,
         })
         .expect("client")
     }
@@ -259,6 +260,7 @@ async fn a_second_address_is_answered_too() {
         identity: None,
         address_policy: AddressPolicy::AllowPrivate,
         https_only: false,
+        takes_within: TAKES_WITHIN,
     })
     .expect("client");
     for base in [first, format!("http://{second}")] {

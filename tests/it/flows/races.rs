@@ -287,44 +287,6 @@ async fn after_the_end_of_a_session_was_answered_nobody_reads_it() {
     }
 }
 
-/// On PostgreSQL only: those who read SQLite wait for nobody.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pick_up_whose_login_went_on_between_two_readings_says_what_has_become_of_it() {
-    for (change, code) in [
-        (
-            "UPDATE logins SET status = 'picked_up', session_id = gen_random_uuid(), until = NULL, \
-             ended_at = approved_at",
-            "already_picked_up",
-        ),
-        (
-            "UPDATE logins SET status = 'cancelled', reason = 'cancelled', until = NULL, ended_at = approved_at",
-            "not_approved",
-        ),
-    ] {
-        let stack = Stack::on(Backend::Postgres).start().await;
-        auto_approve(&stack).await;
-        let login = approved(&stack, 1).await;
-        let read = "SELECT count(*) FROM grants WHERE userinfo IS NOT NULL";
-        let mut database = Database::of(&stack.config).await;
-        while database.number(read).await == 0 {
-            pause(Duration::from_millis(5)).await;
-        }
-        database.run("BEGIN; LOCK TABLE grants IN ACCESS EXCLUSIVE MODE").await;
-        let mut observer = Database::of(&stack.config).await;
-        let went_on = async {
-            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                           AND wait_event_type = 'Lock' AND query LIKE 'SELECT % FROM grants WHERE grant_id%'";
-            while observer.number(waiting).await == 0 {
-                pause(Duration::from_millis(5)).await;
-            }
-            database.run(change).await;
-            database.run("UPDATE grants SET tokens = NULL, claims = NULL; COMMIT").await;
-        };
-        let (answer, ()) = tokio::join!(login.pick_up(), went_on);
-        answer.expect_problem(409, code);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_uses_that_never_cease_none_that_begins_after_the_end_was_answered_is_served() {
     for backend in BACKENDS {

@@ -204,7 +204,7 @@ async fn a_token_that_cannot_be_bound_or_signed_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn an_actor_token_is_signed_for_the_server_that_reads_it_and_says_who_acts() {
+async fn an_actor_token_says_who_acts_and_is_no_client_assertion() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = folder.path().join("key");
     let pem = generate(SigningAlg::ALL[0]).expect("a key");
@@ -233,8 +233,9 @@ async fn an_actor_token_is_signed_for_the_server_that_reads_it_and_says_who_acts
     let now = setup.now();
     assert!(claims["jti"].is_string());
     claims.as_object_mut().expect("an object").remove("jti");
+    // Without an audience nobody takes it for one (RFC 7523 §3).
     let expected = json!({
-        "iss": CLIENT_ID, "sub": CLIENT_ID, "aud": setup.op.url("exchange"), "iat": now, "exp": now + 60,
+        "iss": CLIENT_ID, "sub": CLIENT_ID, "iat": now, "exp": now + 60,
         "lps_nom": "Médical", "lps_id": "LPS-77", "lps_version": "12.3",
         "situation_exercice": {"id": "a1", "profession": {"code": "10", "label": "Médecin"}},
     });

@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// One connection, after the head of its only request.
 pub struct Connection {
     pub stream: TcpStream,
+    /// The head, in lower case.
+    pub head: String,
     /// What came behind the head so far.
     pub rest: Vec<u8>,
 }
@@ -27,6 +29,46 @@ impl Connection {
             }
         }
         String::from_utf8_lossy(&self.rest).into_owned()
+    }
+
+    /// The body that the head announces, as far as it came. What came behind it stays in `rest`, and nothing more is read.
+    pub async fn read_body(&mut self) -> String {
+        let field = |name: &str| self.head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        if field("transfer-encoding:").is_none() {
+            let length = field("content-length:").map_or(0, |text| text.parse().expect("a length"));
+            return self.take(length).await;
+        }
+        let mut body = String::new();
+        loop {
+            let size = self.take_line().await;
+            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16);
+            match size {
+                Ok(0) => break,
+                Ok(size) => body += &self.take(size).await,
+                Err(_) => return body,
+            }
+            self.take_line().await;
+        }
+        // Trailers, up to an empty line.
+        while !self.take_line().await.is_empty() {}
+        body
+    }
+
+    async fn take(&mut self, length: usize) -> String {
+        while self.rest.len() < length && self.read_some().await {}
+        let behind = self.rest.split_off(length.min(self.rest.len()));
+        String::from_utf8_lossy(&std::mem::replace(&mut self.rest, behind)).into_owned()
+    }
+
+    async fn take_line(&mut self) -> String {
+        loop {
+            if let Some(place) = self.rest.windows(2).position(|two| two == b"\r\n") {
+                return self.take(place + 2).await.trim_end().to_owned();
+            }
+            if !self.read_some().await {
+                return self.take(self.rest.len()).await;
+            }
+        }
     }
 
     /// Whether anything came.
@@ -65,8 +107,8 @@ impl Downstream {
             while let Ok((stream, _)) = listener.accept().await {
                 let (known, talk) = (known.clone(), talk.clone());
                 tokio::spawn(async move {
-                    if let Some((head, connection)) = head(stream).await {
-                        known.lock().expect("heads").push(head);
+                    if let Some(connection) = connected(stream).await {
+                        known.lock().expect("heads").push(connection.head.clone());
                         talk(connection).await;
                     }
                 });
@@ -86,8 +128,8 @@ impl Downstream {
     }
 }
 
-async fn head(stream: TcpStream) -> Option<(String, Connection)> {
-    let mut connection = Connection { stream, rest: Vec::new() };
+async fn connected(stream: TcpStream) -> Option<Connection> {
+    let mut connection = Connection { stream, head: String::new(), rest: Vec::new() };
     let end = loop {
         let found = connection.rest.windows(4).position(|four| four == b"\r\n\r\n");
         match found {
@@ -97,7 +139,7 @@ async fn head(stream: TcpStream) -> Option<(String, Connection)> {
         }
     };
     let rest = connection.rest.split_off(end);
-    let head = String::from_utf8_lossy(&connection.rest).to_lowercase();
+    connection.head = String::from_utf8_lossy(&connection.rest).to_lowercase();
     connection.rest = rest;
-    Some((head, connection))
+    Some(connection)
 }

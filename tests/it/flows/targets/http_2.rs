@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{API, at, like_api, session, signed_in};
+use super::{API, at, calls, like_api, session, signed_in};
 use crate::support::downstream::{Connection, Downstream};
 use crate::support::http::Caller;
 use crate::support::stack::{BACKENDS, Backend, Stack};
@@ -128,8 +128,60 @@ async fn a_call_over_http_2_ends_with_its_session_and_the_connection_does_not() 
     connections().await.expect(200);
 }
 
+/// Only the end of the stream says that nothing comes, whatever length was announced.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_is_made_for_a_session_that_has_ended_while_the_end_of_nothing_was_waited_for() {
+    for backend in BACKENDS {
+        let one = like_api("api", &[("environment", "max_requests = 1\nenvironment")]);
+        let (stack, session) = signed_in(backend, &one).await;
+        session.get("/v1/targets/api/x").await.expect(200);
+        let caller = over_http_2(&stack, &session).header("content-length", "0");
+        let (sender, body) = pieces();
+        let ended = async {
+            stack
+                .eventually("the call has its place", || async {
+                    session.get("/v1/targets/api/x").await.status.as_u16() == 503
+                })
+                .await;
+            let made = calls(&stack, "target").await;
+            session.delete("/v1/session").await.expect(204);
+            drop(sender);
+            made
+        };
+        let (response, made) = tokio::join!(caller.stream(Method::GET, "/v1/targets/api/x", body), ended);
+        assert_eq!(response.status().as_u16(), 401, "{backend:?}");
+        assert!(response.text().await.expect("a problem").contains("session_ended"));
+        assert_eq!(calls(&stack, "target").await, made, "{backend:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_keeps_its_place_beyond_an_answer_that_came_early() {
+    let downstream = Downstream::new(|mut connection: Connection| async move {
+        connection.say("HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\nno").await;
+        while connection.read_some().await {}
+    })
+    .await;
+    let one = at("raw", &downstream).replace("timeout", "max_requests = 1\ntimeout");
+    let (stack, session) = signed_in(Backend::Sqlite, &one).await;
+    let (sender, body) = pieces();
+    sender.send("some").expect("a stream");
+    let mut response = over_http_2(&stack, &session).stream(Method::POST, "/v1/targets/raw/x", body).await;
+    assert_eq!(response.status().as_u16(), 409);
+    assert_eq!(response.chunk().await.expect("a part").expect("a part"), "no");
+    ends(&mut response).await;
+    session.get("/v1/targets/raw/x").await.expect_problem(503, "overloaded");
+    drop(sender);
+    // This server answers once on a connection: whoever meets it on the old one is told so, and comes again.
+    stack
+        .eventually("the place is free again", || async {
+            session.get("/v1/targets/raw/x").await.status.as_u16() == 409
+        })
+        .await;
+}
+
 /// A server over TLS that offers both versions, and tells in which it was asked.
-async fn offering_both(stack: &Stack, listener: tokio::net::TcpListener) -> Arc<Mutex<Vec<String>>> {
+fn offering_both(stack: &Stack, listener: tokio::net::TcpListener) -> Arc<Mutex<Vec<String>>> {
     let certs = stack.folder.join("certs");
     let files = CertificateFiles { cert: certs.join("server.pem"), key: certs.join("server.key") };
     let settings = ServerTlsSettings {
@@ -155,7 +207,7 @@ async fn a_target_that_offers_http_2_is_asked_in_http_1_1_and_streams_all_the_sa
     let url = format!("https://localhost:{}/", listener.local_addr().expect("bound").port());
     let both = like_api("both", &[("{issuer}/../../../target/", &url)]);
     let (stack, session) = signed_in(Backend::Sqlite, &format!("{API}{both}")).await;
-    let asked = offering_both(&stack, listener).await;
+    let asked = offering_both(&stack, listener);
     // It does offer HTTP/2: whoever wants that gets it.
     let ca = std::fs::read(stack.folder.join("certs/ca.pem")).expect("the CA");
     let pem = ["client.pem", "client.key"]

@@ -5,7 +5,7 @@ use reqwest::redirect::Policy;
 use serde_json::json;
 
 use super::{API, at, calls, like_api, raw, signed_in};
-use crate::support::downstream::Downstream;
+use crate::support::downstream::{Connection, Downstream};
 use crate::support::http::Caller;
 use crate::support::log;
 use crate::support::stack::{BACKENDS, Backend};
@@ -138,31 +138,61 @@ async fn of_the_target_s_answer_the_caller_sees_what_is_end_to_end() {
     assert_eq!(answer.header("cache-control"), Some("private"));
 }
 
+/// One body that a target was sent: as it was announced, as it came, and what came behind it.
+struct Framed {
+    head: String,
+    body: String,
+    behind: String,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_framed_anew_so_that_nothing_can_be_smuggled() {
-    let downstream = Downstream::new(|mut connection| async move {
-        connection.read_until("SMUGGLED").await;
-        connection.say(OK).await;
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let downstream = Downstream::new(move |mut connection: Connection| {
+        let told = told.clone();
+        async move {
+            let body = connection.read_body().await;
+            connection.say(OK).await;
+            // Whatever Relais takes for a part of this call comes before it closes.
+            while connection.read_some().await {}
+            let behind = String::from_utf8_lossy(&connection.rest).into_owned();
+            told.send(Framed { head: connection.head, body, behind }).expect("a listener");
+        }
     })
     .await;
     let (stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
-    for (headers, body) in [
-        ("content-length: 4\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("transfer-encoding: chunked\r\ncontent-length: 30\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("transfer-encoding: chunked, identity\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("transfer-encoding: xchunked\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("content-length: 5\r\ncontent-length: 6\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("content-length: +5\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
-        ("content-length: 5, 5\r\n", "0\r\n\r\nGET /SMUGGLED HTTP/1.1\r\n\r\n"),
+    let smuggled = "GET /v1/targets/raw/SMUGGLED HTTP/1.1\r\nhost: relais\r\n\r\n";
+    for (headers, body, sent) in [
+        ("content-length: 5\r\n", "hello", Some("hello")),
+        ("content-length: 0\r\n", "", Some("")),
+        ("", "", Some("")),
+        ("transfer-encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", Some("hello")),
+        ("transfer-encoding: chunked\r\n", "5;x=\"0\"\r\nhello\r\n0\r\nx-smuggled: 1\r\n\r\n", Some("hello")),
+        ("transfer-encoding: chunked\r\n", "0\r\n\r\n", Some("")),
+        ("content-length: 4\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\n", Some("")),
+        ("transfer-encoding: chunked\r\ncontent-length: 30\r\n", "0\r\n\r\n", Some("")),
+        ("transfer-encoding: chunked, identity\r\n", "0\r\n\r\n", None),
+        ("transfer-encoding: xchunked\r\n", "0\r\n\r\n", None),
+        ("content-length: 5\r\ncontent-length: 6\r\n", "hello", None),
+        ("content-length: +5\r\n", "hello", None),
+        ("content-length: 5, 5\r\n", "hello", None),
     ] {
-        let answer = raw(&stack, &session, "POST /v1/targets/raw/a", headers, body).await;
-        let heads = downstream.heads();
-        assert!(!heads.iter().any(|head| head.contains("/smuggled")), "{headers}: {answer} {heads:?}");
-        for head in &heads {
-            let framed = ["content-length: ", "transfer-encoding: "].map(|name| head.matches(name).count());
-            assert!(framed.iter().sum::<usize>() <= 1, "{headers}: {head}");
-        }
+        // With another request behind the body, in the same bytes.
+        let answer =
+            raw(&stack, &session, "POST /v1/targets/raw/a", headers, &format!("{body}{smuggled}")).await;
+        let Some(sent) = sent else {
+            assert!(answer.starts_with("HTTP/1.1 400"), "{headers}: {answer}");
+            continue;
+        };
+        assert!(answer.starts_with("HTTP/1.1 200"), "{headers}: {answer}");
+        let Framed { head, body, behind } = heard.recv().await.expect("a call");
+        assert!(head.starts_with("post /base/a http/1.1"), "{headers}: {head}");
+        assert_eq!((body.as_str(), behind.as_str()), (sent, ""), "{headers}: {head}");
+        let framed = ["content-length:", "transfer-encoding:"].map(|name| head.matches(name).count());
+        assert!(framed.iter().sum::<usize>() <= 1, "{headers}: {head}");
     }
+    assert!(heard.try_recv().is_err(), "nothing else was sent");
+    assert!(!downstream.heads().iter().any(|head| head.contains("smuggled")), "{:?}", downstream.heads());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +205,7 @@ async fn a_location_below_the_base_leads_back_through_relais() {
         // The caller would take its handle there.
         (201, "location", "https://elsewhere.example/x", None),
         (202, "content-location", "https://elsewhere.example/x", None),
+        (200, "refresh", "0; url=https://elsewhere.example/x", None),
     ] {
         let text = format!(
             "HTTP/1.1 {status} X\r\n{name}: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -190,6 +221,43 @@ async fn a_location_below_the_base_leads_back_through_relais() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn links_below_the_base_lead_back_through_relais_and_others_are_left_out() {
+    let downstream = Downstream::answering(
+        "HTTP/1.1 200 OK\r\nlink: </base/Patient?page=2>; rel=\"next\", <https://elsewhere.example/x>; rel=\"self\"\r\n\
+         link: <?page=9>; rel=\"last\"; title=\"9, at last\"\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+    )
+    .await;
+    let (_stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
+    let answer = session.get("/v1/targets/raw/Patient").await.expect(200);
+    let links: Vec<_> = answer.headers.get_all("link").iter().collect();
+    assert_eq!(
+        links,
+        [
+            "<http://127.0.0.1:0/v1/targets/raw/Patient?page=2>; rel=\"next\"",
+            "<http://127.0.0.1:0/v1/targets/raw/Patient?page=9>; rel=\"last\"; title=\"9, at last\"",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_head_is_one_whatever_lengths_it_names() {
+    for (said, length) in [
+        ("content-length: 12\r\n", "12"),
+        // What is not known is told as what is sent.
+        ("content-length: 12\r\ncontent-length: 13\r\n", "0"),
+        ("content-length: 12\r\ncontent-length: 12\r\n", "0"),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{said}etag: \"1\"\r\nconnection: close\r\n\r\n");
+        let downstream = Downstream::answering(text.leak()).await;
+        let (stack, session) = signed_in(Backend::Sqlite, &at("raw", &downstream)).await;
+        let answer = raw(&stack, &session, "HEAD /v1/targets/raw/a", "", "").await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 200") && answer.contains("etag: \"1\""), "{said}: {answer}");
+        let lengths = answer.lines().filter_map(|line| line.strip_prefix("content-length: "));
+        assert_eq!(lengths.collect::<Vec<_>>(), [length], "{said}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_e_08_no_cache_gives_an_answer_to_the_next_person() {
     for (said, told) in [
         ("", "no-store"),
@@ -197,6 +265,13 @@ async fn r_e_08_no_cache_gives_an_answer_to_the_next_person() {
         ("cache-control: max-age=60\r\n", "no-store"),
         ("cache-control: private, max-age=60\r\n", "private, max-age=60"),
         ("cache-control: max-age=0, No-Store\r\n", "max-age=0, No-Store"),
+        ("cache-control: max-age=60\r\ncache-control: private\r\n", "max-age=60"),
+        // What only looks like it, in a list of names or for a cache that understands the status.
+        ("cache-control: private=\"a, no-store, b\", public, max-age=60\r\n", "no-store"),
+        ("cache-control: private=\"set-cookie\"\r\n", "no-store"),
+        ("cache-control: x=\"\r\ncache-control: private\r\n", "no-store"),
+        ("cache-control: must-understand, no-store, max-age=60\r\n", "no-store"),
+        ("cache-control: must-understand, private\r\n", "must-understand, private"),
     ] {
         let text =
             format!("HTTP/1.1 200 X\r\n{said}vary: accept\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

@@ -1,10 +1,15 @@
 //! A target's 401: one token more, one repetition where the call may be repeated, and never the end of the session.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
 use super::{API, calls, signed_in};
 use crate::support::stack::BACKENDS;
+
+/// How long a call waits for another token where the one before will do. Nobody else sleeps for just so long.
+const SHORT_PATIENCE: Duration = Duration::from_millis(1900);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_replaced_and_a_call_that_may_be_is_repeated() {
@@ -83,6 +88,22 @@ async fn a_refusal_goes_on_where_no_other_token_can_be_had() {
         let answer = session.get("/v1/targets/api/x").await.expect(401);
         assert_eq!(answer.header("relais-answer"), Some("target"));
         session.get("/v1/session").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_token_does_not_come_the_refused_one_does_for_other_calls() {
+    for backend in BACKENDS {
+        let (stack, session) = signed_in(backend, API).await;
+        session.get("/v1/targets/api/x").await.expect(200);
+        stack.fault(json!({ "endpoint": "exchange", "action": "hang" })).await;
+        stack.fault(json!({ "endpoint": "target", "status": 401 })).await;
+        session.post("/v1/targets/api/refused", json!({})).await.expect(401);
+        stack.eventually("another token is asked for", async || calls(&stack, "exchange").await == 2).await;
+        let other = async { session.get("/v1/targets/api/another").await };
+        let (answer, ()) = tokio::join!(other, stack.clock.wake_after(SHORT_PATIENCE));
+        answer.expect(200);
+        assert_eq!((calls(&stack, "target").await, calls(&stack, "exchange").await), (3, 2), "{backend:?}");
     }
 }
 

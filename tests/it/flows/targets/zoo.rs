@@ -77,6 +77,18 @@ async fn r_g_06_every_member_of_the_zoo_is_refused() {
         "/a[b]",
         "/%3b/x",
         "/..%3b/x",
+        "/a/%ef%b8%b0/x",
+        "/a/%ef%b8%99/x",
+        "/a/..%ef%b8%94x/y",
+        "/a%c2%a5x",
+        "/..%e2%80%8b/x",
+        "/..%c2%ad/x",
+        "/%ef%bb%bf../x",
+        "/.%e2%81%a0./x",
+        "/..%cd%8f/x",
+        "/..%e3%85%a4/x",
+        "/..%ef%b8%8f/x",
+        "/..%f3%a0%81%bf/x",
     ];
     for backend in BACKENDS {
         let (stack, session) = signed_in(backend, &at("raw", &downstream)).await;
@@ -130,10 +142,20 @@ async fn r_g_06_no_name_of_a_target_is_a_host() {
         "",
     ] {
         let answer = raw(&stack, &session, &format!("GET /v1/targets/{name}/x"), "", "").await;
-        let (status, code, _) = problem(&answer);
+        let (status, code, whose) = problem(&answer);
         let is_no_request = status == 400 && code.is_empty();
-        let is_refused = status == 404 && matches!(code.as_str(), "target_unknown" | "not_found");
+        let is_known = matches!(code.as_str(), "target_unknown" | "not_found");
+        let is_refused = status == 404 && is_known && whose == "relais";
         assert!(is_refused || is_no_request, "{name:?}: {answer}");
+    }
+    // No route, or one without a name, and yet a call of a target by its path.
+    for (path, expected) in [
+        ("/v1/targets/", "not_found"),
+        ("/v1/targets//x", "target_unknown"),
+        ("/v1/targets//", "target_unknown"),
+    ] {
+        let (status, code, whose) = problem(&raw(&stack, &session, &format!("GET {path}"), "", "").await);
+        assert_eq!((status, code.as_str(), whose.as_str()), (404, expected, "relais"), "{path}");
     }
     assert_eq!(downstream.heads(), [""; 0], "nothing was sent");
 }
