@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::flows::pace::{INTERVAL, PACE, assert_ended};
+use crate::support::database::Database;
 use crate::support::http::Answer;
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
@@ -125,6 +126,8 @@ async fn rp_054_tokens_that_come_after_a_cancellation_are_dropped_and_revoked() 
         stack.happens("the provider is told", async || stack.sessions().await[0]["logged_out"] == true).await;
         assert_eq!(stack.calls("token").await, 1);
         assert_eq!(stack.sessions().await[0]["revoked"], json!(["refresh_token", "access_token"]));
+        let recorded = "SELECT count(*) FROM audit WHERE event = 'login.tokens_dropped'";
+        assert_eq!(Database::of(&stack.config).await.number(recorded).await, 1, "{backend:?}");
         assert_ended(&stack.read(&started).await, "cancelled", "cancelled", "with tokens behind it");
         stack.pick_up(&started, Value::Null).await.expect_problem(409, "not_approved");
         stack.stays_silent().await;
