@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body;
 
 use crate::engine::ports::{TargetBody, TargetHead};
-use names::{HOP_BY_HOP, OF_ANSWER, OF_FRONTS, OF_RELAIS, OF_REQUEST, TO_FRONTS};
+use names::{HOP_BY_HOP, OF_ANSWER, OF_FRONTS, OF_RELAIS, OF_REQUEST, TO_CACHES, TO_FRONTS};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -65,6 +65,7 @@ pub(super) fn of_answer(headers: &HeaderMap, has_no_body: bool) -> HeaderMap {
             || (OF_ANSWER.contains(&&*plain) && !is_length)
             || plain.starts_with(OF_RELAIS)
             || TO_FRONTS.iter().any(|begin| plain.starts_with(begin))
+            || plain.ends_with(TO_CACHES)
             || named.contains(&plain);
         if !is_dropped {
             kept.append(name, value.clone());
@@ -308,6 +309,10 @@ mod tests {
             ("x-accel-redirect", "/internal/secret"),
             ("x_accel_buffering", "no"),
             ("x-sendfile", "/etc/passwd"),
+            ("cdn-cache-control", "public, max-age=60"),
+            ("example-cdn-cache-control", "public"),
+            ("surrogate-control", "max-age=60"),
+            ("edge-control", "cache-maxage=1m"),
             ("content-type", "application/fhir+json"),
             ("etag", "W/\"1\""),
             ("www-authenticate", "Bearer realm=\"dmp\""),

@@ -28,13 +28,20 @@ pub(super) fn of(base: &Url, sent: &Url, headers: &HeaderMap, name: &HeaderName)
     url.and_then(|url| below(base, &url)).map_or(Lead::Elsewhere, Lead::Below)
 }
 
-/// The links of an answer to a call of `sent` that lead below the base, in their order. From where one cannot be read the
-/// rest of its header is left out; so is a link that holds, within quotes or not, what others could read as one more.
+/// How many links of an answer are read: each is told with the whole path that leads through Relais.
+const MOST_LINKS: usize = 32;
+
+/// The links of an answer to a call of `sent` that lead below the base, in their order; what stands behind the first
+/// [`MOST_LINKS`] is left out. From where one cannot be read the rest of its header is left out; so is a link that holds,
+/// within quotes or not, what others could read as one more.
 pub(super) fn links(base: &Url, sent: &Url, headers: &HeaderMap) -> Vec<Link> {
-    let mut links = Vec::new();
+    let (mut links, mut read) = (Vec::new(), 0usize);
     for value in headers.get_all(header::LINK) {
         let mut rest = value.to_str().unwrap_or_default();
-        while let Some((reference, behind)) = next_link(rest) {
+        while read < MOST_LINKS
+            && let Some((reference, behind)) = next_link(rest)
+        {
+            read += 1;
             let (parameters, others) = behind.split_at(end_of_parameters(behind));
             let below = sent.join(reference).ok().and_then(|url| below(base, &url));
             if let Some(below) = below.filter(|_| !parameters.contains('<')) {
@@ -124,6 +131,17 @@ mod tests {
         }
         let links = links(&base, &sent, &headers).into_iter();
         links.map(|link| format!("{} | {}", link.below, link.parameters)).collect()
+    }
+
+    #[test]
+    fn r_h_09_of_many_links_the_first_are_told() {
+        let many = (0..40).map(|number| format!("<{number}>")).collect::<Vec<_>>().join(",");
+        let told = linked(&[&many, "<last>"]);
+        assert_eq!(told.len(), MOST_LINKS);
+        assert_eq!(told.last().map(String::as_str), Some("/31 | "));
+        // Those that are not told count as well: each has to be read.
+        let elsewhere = "<https://evil.example/>,".repeat(MOST_LINKS) + "<here>";
+        assert!(linked(&[&elsewhere]).is_empty());
     }
 
     #[test]

@@ -40,10 +40,11 @@ pub enum PathRefused {
 }
 
 /// What some servers fold into a dot, a slash, a backslash, a percent sign or a semicolon, alone or among others (NFKC;
-/// best fit, where the yen and the won sign are backslashes).
-const LOOK_ALIKES: [RangeInclusive<char>; 27] = [
+/// best fit, where the yen and the won sign are backslashes and the Arabic percent sign is a percent sign).
+const LOOK_ALIKES: [RangeInclusive<char>; 28] = [
     '\u{a5}'..='\u{a5}',
     '\u{37e}'..='\u{37e}',
+    '\u{66a}'..='\u{66a}',
     '\u{2024}'..='\u{2026}',
     '\u{2044}'..='\u{2044}',
     '\u{20a9}'..='\u{20a9}',
@@ -264,6 +265,7 @@ mod tests {
             ("/%ef%b9%92%ef%b9%92/x", Disguised),
             ("/a%ef%b9%a8b", Disguised),
             ("/a%ef%bc%85b", Disguised),
+            ("/a%d9%aab", Disguised),
             ("/..%ef%bc%9bx/y", Disguised),
             ("/a%e2%84%80b", Disguised),
             ("/..%3b/x", Disguised),

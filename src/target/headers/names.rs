@@ -114,9 +114,20 @@ pub(super) const OF_FRONTS: &[&str] = &[
 /// Of an answer. `Link` is told anew, as `Location` is; `Refresh` would lead to the target itself.
 pub(super) const OF_ANSWER: &[&str] = &["content-length", "link", "refresh", "set-cookie", "set-cookie2"];
 
-/// Likewise, by how they begin: a front before Relais would answer with files and paths of its own.
-pub(super) const TO_FRONTS: &[&str] =
-    &["x-accel-", "x-lighttpd-send-", "x-litespeed-", "x-reproxy-", "x-sendfile"];
+/// Likewise, by how they begin: a front before Relais would answer with files and paths of its own, or to others too,
+/// whatever `Cache-Control` says.
+pub(super) const TO_FRONTS: &[&str] = &[
+    "edge-control",
+    "surrogate-",
+    "x-accel-",
+    "x-lighttpd-send-",
+    "x-litespeed-",
+    "x-reproxy-",
+    "x-sendfile",
+];
+
+/// Likewise, by how they end: one for each kind of cache (RFC 9213).
+pub(super) const TO_CACHES: &str = "-cache-control";
 
 /// Of Relais's own, in both directions, by how they begin.
 pub(super) const OF_RELAIS: &str = "relais-";
