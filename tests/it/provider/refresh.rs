@@ -109,8 +109,8 @@ async fn rp_084_an_id_token_that_continues_the_first_is_taken() {
     let request = setup.refresh_request().await;
     let changes: [Change; 8] = [
         ("the same", |_| {}),
-        ("made five minutes ago", |claims| {
-            claims["iat"] = json!(claims["iat"].as_i64().expect("a date") - 300);
+        ("made some minutes ago", |claims| {
+            claims["iat"] = json!(claims["iat"].as_i64().expect("a date") - 240);
         }),
         ("no auth_time", |claims| without(claims, "auth_time")),
         ("no national identifier", |claims| {
