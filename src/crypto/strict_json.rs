@@ -178,6 +178,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        // An empty one has no member that would be too deep.
+        self.deeper::<A::Error>(Repeats::Refused)?;
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(self.inside(&name)?)?;
@@ -226,6 +228,11 @@ mod tests {
         assert!(object(nested(31).as_bytes()).is_ok());
         assert_eq!(object(nested(33).as_bytes()), Err(StrictJsonError::Malformed));
         assert_eq!(object(nested(100_000).as_bytes()), Err(StrictJsonError::Malformed));
+        for innermost in ["[]", "{}"] {
+            let around = |depth| nested(depth).replacen("[]", &format!("[{innermost}]"), 1);
+            assert!(object(around(30).as_bytes()).is_ok(), "{innermost}");
+            assert_eq!(object(around(31).as_bytes()), Err(StrictJsonError::Malformed), "{innermost}");
+        }
     }
 
     #[test]
