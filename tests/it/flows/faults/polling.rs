@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{FAULTS, at, person};
 use crate::flows::pace::{INTERVAL, PACE, assert_ended};
+use crate::support::database::Database;
 use crate::support::stack::{BACKENDS, DOCTOR, Stack};
 
 /// Faults that say nothing about the login: it is polled on.
@@ -196,6 +197,29 @@ async fn rp_048_retry_after_is_honoured_whatever_it_comes_with() {
             assert_eq!(stack.outcome(&started).await.text("/status"), "approved", "{answer}");
         }
         stack.stays_silent().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rp_048_retry_after_is_honoured_by_who_takes_over() {
+    for backend in BACKENDS {
+        let mut stack = Stack::on(backend).paced().start().await;
+        let started = stack.start(DOCTOR).await.expect(201);
+        let headers = json!({"Retry-After": "31"});
+        stack.fault(json!({"endpoint": "token", "status": 503, "headers": headers, "body": ""})).await;
+        stack.next_poll(PACE).await;
+        let mut database = Database::of(&stack.config).await;
+        while database.number("SELECT count(*) FROM logins WHERE not_before IS NOT NULL").await == 0 {
+            stack.settle().await;
+        }
+        stack.decide("approve", Value::Null).await;
+        stack.restart().await;
+        stack.pass(Duration::from_secs(30)).await;
+        stack.settle().await;
+        assert_eq!(stack.calls("token").await, 1, "{backend:?}");
+        stack.pass(INTERVAL).await;
+        assert_eq!(stack.outcome(&started).await.text("/status"), "approved", "{backend:?}");
+        stack.pick_up(&started, Value::Null).await.expect(201);
     }
 }
 
